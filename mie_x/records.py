@@ -1,0 +1,77 @@
+"""The nouns of the project: AU order, labels, sources, and the records handed from station to station."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+"""The 17 action units of every AU vector, in OpenFace's order; values are OpenFace / 5, in [0, 1]."""
+
+LABELS = {"negative": 0, "positive": 1, "surprise": 2}
+"""The three classes of MEGC 2019 and of MiE-X."""
+
+SOURCES = ("mie", "mae", "exp")
+"""AU sources: real micro-expressions, early macro-expressions, expert tables (MiE-X, section 3)."""
+
+SIZE = 128
+"""Side of every generated frame in pixels: the size GANimation was published at."""
+
+# Emotion words of the collections and tables -> class. "others" and "neutral" have no class.
+LABEL_OF_EMOTION = {
+    "happiness": "positive",
+    "surprise": "surprise",
+    "sadness": "negative",
+    "fear": "negative",
+    "anger": "negative",
+    "disgust": "negative",
+    "contempt": "negative",
+    "repression": "negative",
+}
+
+Aus = NDArray[np.float32]
+Frames = NDArray[np.uint8]
+
+
+class Origin(NamedTuple):
+    """Whose movement it was: the real clip that AUs were measured on, for fold-safe training."""
+
+    corpus: str
+    subject: str
+    clip: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """How a face moves: two AU vectors and what they mean.
+
+    ``onset`` and ``apex`` are (17,) float32 in [0, 1], in the order of ``AUS``. ``label`` is one of
+    ``LABELS``' values, ``emotion`` the source's own word, ``source`` one of ``SOURCES``;
+    ``origin`` is None where nobody's face was measured (expert tables).
+    """
+
+    onset: Aus
+    apex: Aus
+    label: int
+    emotion: str
+    source: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A labelled clip, synthetic or real: frames (T, H, W, 3) uint8 RGB, onset first, apex last.
+
+    ``subject`` is who is seen (never on both sides of a split); ``origin`` whose movement it is;
+    ``aus`` (T, 17) float32 in [0, 1] or None where not measured.
+    """
+
+    key: str
+    frames: Frames
+    label: int
+    subject: str
+    origin: Origin | None = None
+    aus: Aus | None = None

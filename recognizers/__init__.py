@@ -1,0 +1,1 @@
+"""Recognizers of micro-expressions, a paper a file. None is here yet."""
