@@ -1,4 +1,4 @@
-"""The nouns of the project: AU order, labels, sources, and the records handed from station to station."""
+"""The nouns of the project: AU order, labels, sources, and the records handed on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
-"""The 17 action units of every AU vector, in OpenFace's order; values are OpenFace / 5, in [0, 1]."""
+"""The 17 action units of every AU vector, in OpenFace's order; values are its / 5, in [0, 1]."""
 
 LABELS = {"negative": 0, "positive": 1, "surprise": 2}
 """The three classes of MEGC 2019 and of MiE-X."""

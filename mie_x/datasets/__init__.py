@@ -1,1 +1,1 @@
-"""Real collections, a file a layout, each with its reader and its stand-in writer. None is here yet."""
+"""Real collections: a file a layout, each with reader and stand-in writer. None yet."""

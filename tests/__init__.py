@@ -1,0 +1,1 @@
+"""The whole check in one command: ``python -m tests``."""

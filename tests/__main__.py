@@ -1,0 +1,22 @@
+"""Run everything that must pass before a commit: format, lint, types, tests.
+
+Arguments go to pytest: ``python -m tests -m "not slow"``.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKS = (
+    ("ruff", "format", "--check", "."),
+    ("ruff", "check", "."),
+    ("mypy",),
+    ("pytest", "--durations=10", *sys.argv[1:]),
+)
+
+for check in CHECKS:
+    print("$", *check, flush=True)
+    code = subprocess.run([sys.executable, "-m", *check], cwd=ROOT, check=False).returncode
+    if code:
+        sys.exit(code)

@@ -1,0 +1,317 @@
+"""Weights go to disk and come back; the public formats are read exactly; bad files are named."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganimation import checkpoints
+from ganimation.checkpoints import load_generator, save_generator
+from ganimation.networks import Generator
+
+WIDTH = 64
+
+
+def draw(seed: int, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return {key: torch.randn(shape, generator=rng) * 0.05 for key, shape in shapes.items()}
+
+
+def original_state(width: int = WIDTH) -> dict[str, Tensor]:
+    """The authors' checkpoint, key by key (albertpumarola/GANimation)."""
+    w = width
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, shape in {
+        0: (w, 20, 7, 7),
+        3: (2 * w, w, 4, 4),
+        6: (4 * w, 2 * w, 4, 4),
+        15: (4 * w, 2 * w, 4, 4),
+        18: (2 * w, w, 4, 4),
+    }.items():
+        shapes[f"main.{index}.weight"] = shape
+        channels = shape[0] if index < 15 else shape[1]
+        shapes[f"main.{index + 1}.weight"] = shapes[f"main.{index + 1}.bias"] = (channels,)
+    for block in range(9, 15):
+        for index in (0, 3):
+            shapes[f"main.{block}.main.{index}.weight"] = (4 * w, 4 * w, 3, 3)
+            shapes[f"main.{block}.main.{index + 1}.weight"] = (4 * w,)
+            shapes[f"main.{block}.main.{index + 1}.bias"] = (4 * w,)
+    shapes |= {"img_reg.0.weight": (3, w, 7, 7), "attetion_reg.0.weight": (1, w, 7, 7)}
+    return draw(0, shapes)
+
+
+def replicate_state(width: int = WIDTH, second: int = 3) -> dict[str, Tensor]:
+    """The reimplementation's checkpoint, key by key (donydchen/ganimation_replicate)."""
+    w = width
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, shape in {
+        0: (w, 20, 7, 7),
+        3: (2 * w, w, 4, 4),
+        6: (4 * w, 2 * w, 4, 4),
+        15: (4 * w, 2 * w, 4, 4),
+        18: (2 * w, w, 4, 4),
+    }.items():
+        shapes[f"model.{index}.weight"] = shape
+        shapes[f"model.{index}.bias"] = (shape[0] if index < 15 else shape[1],)
+    for block in range(9, 15):
+        for index in (0, second):
+            shapes[f"model.{block}.conv_block.{index}.weight"] = (4 * w, 4 * w, 3, 3)
+            shapes[f"model.{block}.conv_block.{index}.bias"] = (4 * w,)
+    shapes |= {"color_top.0.weight": (3, w, 7, 7), "au_top.0.weight": (1, w, 7, 7)}
+    return draw(1, shapes)
+
+
+def forward_written_out(
+    state: dict[str, Tensor], image: Tensor, aus: Tensor, *, original: bool
+) -> tuple[Tensor, Tensor]:
+    """Section 5 of the paper as a chain of functions, on a public checkpoint's own keys."""
+    trunk, block = ("main", "main") if original else ("model", "conv_block")
+    colour, mask = ("img_reg", "attetion_reg") if original else ("color_top", "au_top")
+
+    def norm(x: Tensor, key: str) -> Tensor:
+        if not original:
+            return F.instance_norm(x)
+        stem, _, index = key.rpartition(".")
+        scale, shift = (state[f"{stem}.{int(index) + 1}.{name}"] for name in ("weight", "bias"))
+        return F.instance_norm(x, weight=scale, bias=shift)
+
+    def convolve(x: Tensor, key: str, stride: int, padding: int) -> Tensor:
+        bias = state.get(f"{key}.bias")
+        return norm(F.conv2d(x, state[f"{key}.weight"], bias, stride, padding), key)
+
+    def expand(x: Tensor, key: str) -> Tensor:
+        bias = state.get(f"{key}.bias")
+        return norm(F.conv_transpose2d(x, state[f"{key}.weight"], bias, 2, 1), key)
+
+    planes = aus[:, :, None, None].expand(-1, -1, *image.shape[2:])
+    x = F.relu(convolve(torch.cat([image, planes], 1), f"{trunk}.0", 1, 3))
+    x = F.relu(convolve(x, f"{trunk}.3", 2, 1))
+    x = F.relu(convolve(x, f"{trunk}.6", 2, 1))
+    for index in range(9, 15):
+        y = F.relu(convolve(x, f"{trunk}.{index}.{block}.0", 1, 1))
+        x = x + convolve(y, f"{trunk}.{index}.{block}.3", 1, 1)
+    x = F.relu(expand(x, f"{trunk}.15"))
+    x = F.relu(expand(x, f"{trunk}.18"))
+    return (
+        torch.tanh(F.conv2d(x, state[f"{colour}.0.weight"], padding=3)),
+        torch.sigmoid(F.conv2d(x, state[f"{mask}.0.weight"], padding=3)),
+    )
+
+
+def tiny(seed: int = 0, **options: Any) -> Generator:
+    torch.manual_seed(seed)
+    return Generator(width=2, blocks=1, **options).eval()
+
+
+def save_tiny(path: Path, generator: Generator | None = None, **options: Any) -> str:
+    settings = {"steps": 7, "data": "nothing", "licence": "CC0-1.0"} | options
+    return save_generator(path, generator or tiny(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("state", "original", "name"),
+    [
+        (original_state, True, "net_epoch_30_id_G.pth"),
+        (replicate_state, False, "30_net_gen.pth"),
+    ],
+)
+def test_public_formats_convert_exactly(
+    tmp_path: Path, state: Callable[[], dict[str, Tensor]], original: bool, name: str
+) -> None:
+    weights = state()
+    torch.save(weights, tmp_path / name)
+    loaded = load_generator(tmp_path / name, unsafe_pickle=True)
+    image, aus = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 17)
+    with torch.no_grad():
+        found = loaded.generator(image, aus)
+        expected = forward_written_out(weights, image, aus, original=original)
+    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=1e-5)
+    assert expected[0].std() > 0.05  # the comparison is not one of zeros
+    assert sum(p.numel() for p in loaded.generator.parameters()) == sum(
+        tensor.numel() for tensor in weights.values()
+    )
+    assert (loaded.name, len(loaded.sha256)) == (name, 64)
+
+
+def test_an_imported_generator_saved_as_ours_is_the_same(tmp_path: Path) -> None:
+    torch.save(replicate_state(4), tmp_path / "1_net_gen.pth")
+    imported = load_generator(tmp_path / "1_net_gen.pth", unsafe_pickle=True).generator
+    save_tiny(tmp_path / "g.safetensors", imported, dtype=torch.float32)
+    again = load_generator(tmp_path / "g.safetensors").generator
+    for name, tensor in imported.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+
+
+def test_wrapper_prefix_stale_statistics_and_dropout_are_understood(tmp_path: Path) -> None:
+    weights = {f"module.{key}": value for key, value in original_state(2).items()}
+    weights["module.main.1.running_mean"] = weights["module.main.1.running_var"] = torch.ones(2)
+    torch.save(weights, tmp_path / "o.pth", _use_new_zipfile_serialization=False)
+    torch.save(replicate_state(2, second=4), tmp_path / "r.pth")
+    for name in ("o.pth", "r.pth"):
+        assert load_generator(tmp_path / name, unsafe_pickle=True).generator.width == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_our_format_keeps_weights_and_facts(tmp_path: Path, dtype: torch.dtype) -> None:
+    generator = tiny(affine=True)
+    sha256 = save_tiny(tmp_path / "g.safetensors", generator, dtype=dtype)
+    loaded = load_generator(tmp_path / "g.safetensors")
+    assert loaded.sha256 == sha256
+    assert not loaded.generator.training
+    assert {key: loaded.metadata[key] for key in ("width", "steps", "data", "licence")} == {
+        "width": 2,
+        "steps": 7,
+        "data": "nothing",
+        "licence": "CC0-1.0",
+    }
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(loaded.generator.state_dict()[name], tensor.to(dtype).float())
+    assert [file.name for file in tmp_path.iterdir()] == ["g.safetensors"]
+
+
+def test_the_same_generator_gives_the_same_bytes(tmp_path: Path) -> None:
+    assert save_tiny(tmp_path / "a") == save_tiny(tmp_path / "b")
+
+
+def test_a_pickle_is_read_only_on_demand(tmp_path: Path) -> None:
+    torch.save(original_state(2), tmp_path / "g.pth")
+    with pytest.raises(ValueError, match=r"g\.pth.*--unsafe-pickle"):
+        load_generator(tmp_path / "g.pth")
+
+
+class Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("writer", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o))])
+def test_a_malicious_pickle_is_not_executed(
+    tmp_path: Path, writer: Callable[[Any, Path], None]
+) -> None:
+    writer({"color_top.0.weight": Malicious(tmp_path / "executed")}, tmp_path / "g.pth")
+    with pytest.raises(ValueError, match=r"g\.pth"):
+        load_generator(tmp_path / "g.pth", unsafe_pickle=True)
+    assert not (tmp_path / "executed").exists()
+
+
+def without(key: str) -> Callable[[dict[str, Tensor]], None]:
+    return lambda state: state.pop(key) and None
+
+
+def replaced(key: str, value: Any) -> Callable[[dict[str, Tensor]], None]:
+    return lambda state: state.update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without("main.3.weight"), r"no main\.3\.weight"),
+        (without("main.0.weight"), r"no main\.0\.weight"),
+        (without("main.11.main.0.weight"), r"main\.11\.main|main\.14\.main"),
+        (replaced("extra", torch.ones(1)), "unknown extra"),
+        (
+            replaced("main.3.weight", torch.ones(4, 3, 4, 4)),
+            r"main\.3\.weight is \(4, 3, 4, 4\), not \(4, 2, 4, 4\)",
+        ),
+        (replaced("main.4.bias", torch.full((4,), torch.nan)), r"main\.4\.bias holds NaN"),
+        (replaced("main.4.bias", torch.full((4,), torch.inf)), r"main\.4\.bias holds NaN or inf"),
+        (replaced("main.4.bias", "text"), "not a state_dict"),
+        (without("attetion_reg.0.weight"), r"not a GANimation generator.*img_reg"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, change: Callable[[dict[str, Tensor]], None], message: str
+) -> None:
+    state = original_state(2)
+    change(state)
+    torch.save(state, tmp_path / "g.pth")
+    with pytest.raises(ValueError, match=message):
+        load_generator(tmp_path / "g.pth", unsafe_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello, these are no weights at all", b"PK\x03\x04 cut", b"\x80\x02", b"{}" * 9],
+)
+def test_what_is_no_weights_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights: .*fetch it again"):
+        load_generator(path, unsafe_pickle=True)
+
+
+@pytest.mark.parametrize("name", ["g.safetensors", "g.pth"])
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str, part: float) -> None:
+    path = tmp_path / name
+    if name == "g.pth":
+        torch.save(original_state(2), path)
+    else:
+        save_tiny(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(ValueError, match=r"cut short"):
+        load_generator(path, unsafe_pickle=True)
+
+
+def test_safetensors_of_another_kind_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="not a mie-x generator"):
+        load_generator(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("nonsense", "not JSON"),
+        ("[]", "not an object"),
+        ('{"version": 2}', "format 2, this mie-x reads 1"),
+        ('{"version": 1, "width": "64"}', "width as '64'"),
+        ('{"version": 1, "width": 9999, "blocks": 1, "affine": true, "bias": false}', "bounds"),
+        ('{"version": 1, "width": 2, "blocks": 1, "affine": true, "bias": false}', "other action"),
+    ],
+)
+def test_a_header_that_is_wrong_is_named(tmp_path: Path, entry: str, message: str) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"a": torch.ones(1)}, path, metadata={checkpoints.ENTRY: entry})
+    with pytest.raises(ValueError, match=message):
+        load_generator(path)
+
+
+def test_broken_weights_are_neither_written_nor_read(tmp_path: Path) -> None:
+    generator = tiny()
+    with torch.no_grad():
+        generator.mask.weight[0, 0, 0, 0] = 1e6  # beyond float16
+    with pytest.raises(ValueError, match=r"mask\.weight holds NaN or infinite"):
+        save_tiny(tmp_path / "g.safetensors", generator)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_names_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.pth: no such weights file"):
+        load_generator(tmp_path / "absent.pth")
+    monkeypatch.setattr(checkpoints, "SHIPPED", tmp_path / "compact.safetensors")
+    with pytest.raises(FileNotFoundError, match="--weights"):
+        load_generator(None)
+    save_tiny(tmp_path / "compact.safetensors")
+    assert load_generator(None).name == "compact.safetensors"
+
+
+def test_an_oversized_file_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "LARGEST", 100)
+    (tmp_path / "big").write_bytes(b"\0" * 101)
+    with pytest.raises(ValueError, match="101 bytes"):
+        load_generator(tmp_path / "big")
