@@ -111,7 +111,7 @@ def tiny(seed: int = 0, **options: Any) -> Generator:
 
 
 def save_tiny(path: Path, generator: Generator | None = None, **options: Any) -> str:
-    settings = {"steps": 7, "data": "nothing", "licence": "CC0-1.0"} | options
+    settings: dict[str, Any] = {"steps": 7, "data": "nothing", "licence": "CC0-1.0"} | options
     return save_generator(path, generator or tiny(), **settings)
 
 
@@ -128,12 +128,14 @@ def test_public_formats_convert_exactly(
     weights = state()
     torch.save(weights, tmp_path / name)
     loaded = load_generator(tmp_path / name, unsafe_pickle=True)
-    image, aus = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 17)
+    # In float64, where an exact conversion is far below what float32 rounds away.
+    weights = {key: tensor.double() for key, tensor in weights.items()}
+    image, aus = torch.rand(2, 3, 32, 32).double() * 2 - 1, torch.rand(2, 17).double()
     with torch.no_grad():
-        found = loaded.generator(image, aus)
+        found = loaded.generator.double()(image, aus)
         expected = forward_written_out(weights, image, aus, original=original)
-    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[0], expected[0], rtol=0, atol=1e-10)
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=1e-10)
     assert expected[0].std() > 0.05  # the comparison is not one of zeros
     assert sum(p.numel() for p in loaded.generator.parameters()) == sum(
         tensor.numel() for tensor in weights.values()
@@ -195,7 +197,9 @@ class Malicious:
         return os.mkdir, (str(self.target),)
 
 
-@pytest.mark.parametrize("writer", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o))])
+@pytest.mark.parametrize(
+    "writer", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o, protocol=2))]
+)
 def test_a_malicious_pickle_is_not_executed(
     tmp_path: Path, writer: Callable[[Any, Path], None]
 ) -> None:
@@ -206,7 +210,10 @@ def test_a_malicious_pickle_is_not_executed(
 
 
 def without(key: str) -> Callable[[dict[str, Tensor]], None]:
-    return lambda state: state.pop(key) and None
+    def change(state: dict[str, Tensor]) -> None:
+        del state[key]
+
+    return change
 
 
 def replaced(key: str, value: Any) -> Callable[[dict[str, Tensor]], None]:
@@ -275,7 +282,7 @@ def test_safetensors_of_another_kind_are_refused(tmp_path: Path) -> None:
     ("entry", "message"),
     [
         ("nonsense", "not JSON"),
-        ("[]", "not an object"),
+        ("[]", "format None"),
         ('{"version": 2}', "format 2, this mie-x reads 1"),
         ('{"version": 1, "width": "64"}', "width as '64'"),
         ('{"version": 1, "width": 9999, "blocks": 1, "affine": true, "bias": false}', "bounds"),

@@ -1,0 +1,157 @@
+"""GANimation's generator and critic (Pumarola et al., ECCV 2018, section 5; IJCV 2020).
+
+The generator answers with a colour picture and a mask, and the frame is
+``mask * source + (1 - mask) * colour``: where the mask is 1 the source stays untouched, pixel for
+pixel. (The first preprint has the two swapped.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+KERNEL = 7  # side of the first convolution and of the heads
+LEAK = 0.01  # slope of the critic's LeakyReLU
+
+
+class Generator(nn.Module):
+    """Colour and mask of a face with other action units.
+
+    ``affine`` and ``bias`` exist for the two public implementations. The paper's authors train
+    instance norms with scale and shift and convolutions without bias (the default: 8,471,296
+    parameters at width 64); the well-known reimplementation has plain norms and a bias in every
+    convolution (8,467,584), which the norm behind it cancels. Loading either file into the
+    layout that it was trained in keeps the conversion a renaming, exact to the bit.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 64,
+        aus: int = 17,
+        blocks: int = 6,
+        affine: bool = True,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.width, self.aus, self.affine, self.bias = width, aus, affine, bias
+
+        def norm(channels: int) -> nn.InstanceNorm2d:
+            return nn.InstanceNorm2d(channels, affine=affine)
+
+        self.first = nn.Conv2d(3 + aus, width, KERNEL, padding=KERNEL // 2, bias=bias)
+        self.first_norm = norm(width)
+        self.down = nn.Sequential()
+        for channels in (width, 2 * width):  # 128 px -> 64 -> 32
+            self.down.append(nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=bias))
+            self.down.append(norm(2 * channels))
+            self.down.append(nn.ReLU(inplace=True))
+        self.blocks = nn.Sequential(
+            *(Residual(4 * width, affine=affine, bias=bias) for _ in range(blocks))
+        )
+        self.up = nn.Sequential()
+        for channels in (4 * width, 2 * width):  # 32 px -> 64 -> 128
+            self.up.append(
+                nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=bias)
+            )
+            self.up.append(norm(channels // 2))
+            self.up.append(nn.ReLU(inplace=True))
+        self.colour = nn.Conv2d(width, 3, KERNEL, padding=KERNEL // 2, bias=False)
+        self.mask = nn.Conv2d(width, 1, KERNEL, padding=KERNEL // 2, bias=False)
+        self.apply(draw_weights)
+
+    def forward(self, image: Tensor, aus: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) in [-1, 1], (N, 17) in [0, 1] -> colour (N, 3, H, W), mask (N, 1, H, W).
+
+        H and W are multiples of 4. Colour is in [-1, 1], the mask in [0, 1].
+        """
+        # The paper tiles the AU vector over the image and appends it to the colours. Constant
+        # planes give the same sum at every pixel away from the border, so it is taken once.
+        pixels, planes = self.first.weight[:, :3], self.first.weight[:, 3:]
+        x = F.conv2d(image, pixels, self.first.bias, padding=KERNEL // 2)
+        x = x + convolve_constant(aus, planes, x.shape[2], x.shape[3])  # (N, width, H, W)
+        x = F.relu(self.first_norm(x))
+        x = self.up(self.blocks(self.down(x)))  # (N, 4 width, H/4, W/4) inside
+        heads = F.conv2d(x, torch.cat([self.colour.weight, self.mask.weight]), padding=KERNEL // 2)
+        return torch.tanh(heads[:, :3]), torch.sigmoid(heads[:, 3:])
+
+
+class Residual(nn.Module):
+    """Two convolutions, the input added, no activation after the sum."""
+
+    def __init__(self, channels: int, *, affine: bool, bias: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=bias),
+            nn.InstanceNorm2d(channels, affine=affine),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=bias),
+            nn.InstanceNorm2d(channels, affine=affine),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        answer: Tensor = x + self.body(x)
+        return answer
+
+
+class Discriminator(nn.Module):
+    """The critic: how real each patch looks, and which action units it sees.
+
+    No norm layers, because the gradient penalty is taken image by image. 44,860,352 parameters
+    at width 64 and 128 px. SIZE is a power of two, at least 4; its logarithm is the depth.
+    """
+
+    def __init__(self, *, width: int = 64, size: int = 128, aus: int = 17) -> None:
+        super().__init__()
+        depth = size.bit_length() - 2  # 128 px -> six halvings -> 2 x 2
+        if size != 2 ** (depth + 1) or depth < 1:
+            raise ValueError(f"size {size}: the critic needs a power of two of at least 4")
+        self.trunk = nn.Sequential()
+        channels = 3
+        for level in range(depth):
+            self.trunk.append(nn.Conv2d(channels, width << level, 4, stride=2, padding=1))
+            self.trunk.append(nn.LeakyReLU(LEAK, inplace=True))
+            channels = width << level
+        self.patches = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
+        self.aus = nn.Conv2d(channels, aus, 2, bias=False)
+        self.apply(draw_weights)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, size, size) in [-1, 1] -> scores (N, 2, 2), unbounded; AUs (N, 17)."""
+        x = self.trunk(image)
+        # Only the axes known to be of length 1 are dropped: a batch of one stays a batch.
+        return self.patches(x).squeeze(1), self.aus(x).squeeze(3).squeeze(2)
+
+
+def mix(source: Tensor, colour: Tensor, mask: Tensor) -> Tensor:
+    """The frame: SOURCE where MASK is 1, COLOUR where it is 0; all (N, 3 or 1, H, W)."""
+    return mask * source + (1 - mask) * colour
+
+
+def convolve_constant(values: Tensor, weight: Tensor, height: int, width: int) -> Tensor:
+    """Convolve the (N, C) VALUES, tiled to HEIGHT x WIDTH, with WEIGHT (O, C, k, k), zero-padded.
+
+    Equal to the convolution of the tiled planes: a k x k tile already shows all border cases, and
+    its middle row and column stand for all rows and columns that see no border. -> (N, O, H, W)
+    """
+    side = weight.shape[2]
+    if min(height, width) < side:
+        raise ValueError(f"an image of {height} x {width} px is below the kernel's {side} px")
+    tile = values[:, :, None, None].expand(-1, -1, side, side)
+    plane = F.conv2d(tile, weight, padding=side // 2)  # (N, O, k, k)
+    for axis, length in ((2, height), (3, width)):
+        start, middle, end = plane.tensor_split([side // 2, side // 2 + 1], dim=axis)
+        repeats = list(middle.shape)
+        repeats[axis] = length - 2 * (side // 2)
+        plane = torch.cat([start, middle.expand(repeats), end], dim=axis)
+    return plane
+
+
+def draw_weights(layer: nn.Module) -> None:
+    """Convolutions N(0, 0.02), biases 0 (both public implementations)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(layer.weight, 0, 0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
