@@ -104,12 +104,12 @@ def _faces(faces: dict[str, Any]) -> str:
             "**Rendered.** The faces were drawn by a procedural renderer; they are nobody's. Its "
             "statistics of skin, hair and bone are set by hand: they cover no population."
         )
-    licence = faces.get("licence") or (
+    licence: str = faces.get("licence") or (
         "**not stated** by whoever made this dataset; find out, and state it here, before you "
         "publish or use it"
     )
     return (
-        "Photographs of real people, found and aligned (`--align " + faces["align"] + "`), then "
+        f"Photographs of real people, found and aligned (`--align {faces['align']}`), then "
         f"re-drawn by the generator. Licence and consent of the photographs: {licence}."
     )
 

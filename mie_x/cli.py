@@ -98,7 +98,9 @@ def what_to_make(command: Any) -> Any:
             ),
             click.option(
                 "--margin",
-                type=click.FloatRange(0, 4),
+                type=click.FloatRange(-0.25, 2),
+                default=0.05,
+                show_default=True,
                 metavar="SHARE",
                 help="With --align crop: room around the face box, as a share of it.",
             ),

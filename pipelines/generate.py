@@ -24,16 +24,16 @@ import joblib
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import nn
 
 import au_sources
 from ganimation.animation import animate
 from ganimation.checkpoints import load_generator
+from ganimation.networks import Generator
 from mie_x import __version__, card, shards
-from mie_x.faces import Face, photographs, rendered
+from mie_x.faces import MARGIN, Align, Face, photographs, rendered
 from mie_x.plan import Source, make_plan, plan_sha256
 from mie_x.records import LABELS, SIZE, SOURCES, Aus, Frames
-from pipelines.progress import progress
+from pipelines.progress import Progress, counted
 
 RENDERED_IDENTITIES = 20  # when the user gives neither faces nor a number
 
@@ -88,8 +88,8 @@ def find_faces(
     *,
     ids: int | None,
     seed: int,
-    align: str = "similarity",
-    margin: float | None = None,
+    align: Align = "similarity",
+    margin: float = MARGIN,
     identities: Path | None = None,
     cache: Path | None = None,
     licence: str | None = None,
@@ -99,10 +99,15 @@ def find_faces(
     if folder is None:
         faces: list[Face] = list(rendered(ids or RENDERED_IDENTITIES, seed=seed))
         return faces, [], {"kind": "rendered", "ids": len(faces), "sha256": _pool_sha256(faces)}
-    more = {} if margin is None else {"margin": margin}
-    more |= {} if cache is None else {"cache": cache}
     found = photographs(
-        folder, count=ids, align=align, identities=identities, workers=workers, **more
+        folder,
+        count=ids,
+        align=align,
+        margin=margin,
+        identities=identities,
+        cache=cache or "user",
+        workers=workers,
+        progress=Progress("photographs searched"),
     )
     left_out = [
         shards.Failure("face", failure.identity, failure.path, None, failure.reason, failure.detail)
@@ -217,7 +222,7 @@ def run(job: Job, *, workers: int = 1, batch: int = 32, device: str = "cpu") -> 
         for index in missing
         for face in job.faces[index * step : (index + 1) * step]
     ]
-    made = progress(
+    made = counted(
         _make_all(tasks, job, workers=workers, batch=batch, device=device),
         total=len(job.faces),
         unit="identities",
@@ -292,7 +297,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=1)
-def _generator(weights: Path | None, sha256: str, unsafe_pickle: bool, device: str) -> nn.Module:
+def _generator(weights: Path | None, sha256: str, unsafe_pickle: bool, device: str) -> Generator:
     """Load the generator once a process."""
     loaded = load_generator(weights, unsafe_pickle=unsafe_pickle)
     if loaded.sha256 != sha256:
@@ -350,10 +355,10 @@ class Shared:
     index: list[int]
 
 
-def animate_once(generator: nn.Module, face: Frames, aus: Aus, batch: int, device: str) -> Shared:
+def animate_once(generator: Generator, face: Frames, aus: Aus, batch: int, device: str) -> Shared:
     """Animate FACE (128, 128, 3) by AUS (N, 17), equal AU vectors once."""
     vectors, index = np.unique(aus, axis=0, return_inverse=True)
-    faces = np.broadcast_to(face, (len(vectors), *face.shape))
+    faces = np.repeat(face[None], len(vectors), axis=0)
     frames = animate(generator, faces, vectors, batch=batch, device=device)
     return Shared(frames, index.reshape(-1).tolist())
 

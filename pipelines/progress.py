@@ -1,4 +1,4 @@
-"""Progress of a long loop: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a long piece of work: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,24 +13,37 @@ T = TypeVar("T")
 SECONDS_A_LINE = 30.0
 
 
-def progress(items: Iterable[T], total: int, unit: str, *, done: int = 0) -> Iterator[T]:
-    """Yield ITEMS and say on standard error how many of TOTAL are done, the rate and time left.
+class Progress:
+    """Says on standard error how many UNITs are done, the rate and the time left.
 
     DONE were there already (a resumed run): they count as done, not towards the rate.
     """
-    if sys.stderr.isatty():
-        yield from tqdm(items, total=total, initial=done, unit=f" {unit}", dynamic_ncols=True)
-        return
-    start = said = time.monotonic()
-    for count, item in enumerate(items, start=1):
-        yield item
+
+    def __init__(self, unit: str, *, done: int = 0) -> None:
+        self.unit, self.already, self.done = unit, done, done
+        self.start = self.said = time.monotonic()
+        self.bar = tqdm(initial=done, unit=f" {unit}") if sys.stderr.isatty() else None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell that DONE of TOTAL are done; both may have grown since the last call."""
+        before, self.done = self.done, done
+        if self.bar is not None:
+            self.bar.total = total
+            self.bar.update(done - before)
+            if done == total:
+                self.bar.close()
+            return
         now = time.monotonic()
-        if now - said >= SECONDS_A_LINE or done + count == total:
-            said = now
-            rate = count / max(now - start, 1e-9)
-            left = (total - done - count) / rate
-            print(
-                f"{done + count} of {total} {unit}, {rate:.2f} a second, {left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
+        if now - self.said >= SECONDS_A_LINE or (done == total and now - self.start >= 1):
+            self.said = now
+            rate = (done - self.already) / max(now - self.start, 1e-9)
+            left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown"
+            print(f"{done} of {total} {self.unit}, {rate:.2f} a second, {left}", file=sys.stderr)
+
+
+def counted(items: Iterable[T], total: int, unit: str, *, done: int = 0) -> Iterator[T]:
+    """Yield ITEMS, telling how many of TOTAL are done."""
+    tell = Progress(unit, done=done)
+    for count, item in enumerate(items, start=done + 1):
+        yield item
+        tell(count, total)

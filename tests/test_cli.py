@@ -1,0 +1,184 @@
+"""The command line: bad input ends in one sentence with a remedy, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from safetensors.torch import save_file
+
+from mie_x import shards
+from mie_x.cli import main
+from mie_x.records import AUS
+from tests.conftest import Blob
+
+NAMES = [f"AU{au:02d}" for au in AUS]
+
+
+def mie_x(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def table(folder: Path, name: str, *, columns: list[str] = NAMES, value: str = "0.1") -> Path:
+    """A plain AU table of one clip of three frames, whose apex moves AU12 to VALUE."""
+    lines = [",".join(["subject", "clip", "frame", "label", "onset", "apex", *columns])]
+    for frame in (1, 2, 3):
+        aus = [value if frame == 3 and au == "AU12" else "0" for au in columns]
+        lines.append(",".join(["s1", "c1", str(frame), "positive", "1", "3", *aus]))
+    (folder / name).write_text("\n".join(lines) + "\n")
+    return folder / name
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """A folder with everything a user can get wrong."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "faceless").mkdir()
+    Image.new("RGB", (200, 200), "gray").save(tmp_path / "faceless" / "wall.png")
+    (tmp_path / "faces").mkdir()
+    Image.fromarray(Blob("a").image()).save(tmp_path / "faces" / "a.png")
+    table(tmp_path, "short.csv", columns=NAMES[:-1])
+    table(tmp_path, "nan.csv", value="")
+    table(tmp_path, "percent.csv", value="35")
+    table(tmp_path, "negative.csv", value="-0.2")
+    table(tmp_path, "positive-only.csv")
+    (tmp_path / "text.safetensors").write_text("not weights")
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "net.pth")
+    (tmp_path / "file").write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--faces", "{}/nowhere"), "nowhere"),
+        (("--faces", "{}/empty"), "empty"),
+        (("--faces", "{}/faceless", "--cache", "{}/cache"), "no face"),
+        (("--faces", "{}/faces", "--align", "none", "--ids", "2"), "--ids"),
+        (("--mie", "{}/nowhere.csv"), "nowhere.csv"),
+        (("--mie", "{}/short.csv"), "AU45"),
+        (("--mie", "{}/nan.csv"), "AU12"),
+        (("--mae", "{}/percent.csv"), "percent"),
+        (("--mae", "{}/negative.csv"), "negative"),
+        (("--mie", "{}/positive-only.csv"), "negative"),
+        (("--mie", "{}/positive-only.csv", "--sources", "exp"), "--sources"),
+        (("--weights", "{}/nowhere.safetensors"), "nowhere.safetensors"),
+        (("--weights", "{}/text.safetensors"), "text.safetensors"),
+        (("--weights", "{}/other.safetensors"), "other.safetensors"),
+        (("--weights", "{}/net.pth"), "--unsafe-pickle"),
+        (("--sources", "mie,mei"), "'mei'"),
+        (("--sources", ","), "no source"),
+        (("--interval", "0.3", "0.1"), "interval"),
+        (("--early", "0.5", "1.5"), "0.5"),
+        (("--device", "cuda:99"), "--device cpu"),
+        (("--out", "{}/file"), "--out"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value[:2]),
+)
+def test_bad_input_ends_in_one_sentence(
+    world: Path, tiny_weights: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    before = sorted(path for path in world.rglob("*") if "cache" not in path.parts)
+    given = [argument.format(world) for argument in arguments]
+    if "--weights" not in given:
+        given += ["--weights", str(tiny_weights)]
+    if "--out" not in given:
+        given += ["--out", str(world / "out")]
+    done = mie_x("generate", *given)
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("Error: ")
+    assert done.stdout == ""
+    assert sorted(path for path in world.rglob("*") if "cache" not in path.parts) == before
+
+
+def test_generate_verify_and_preview_in_a_row(
+    world: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path_factory.mktemp("with blank ü") / "data set"
+    arguments = ("--weights", tiny_weights, "--out", out, "--workers", 1)
+    made = mie_x("generate", "--faces", world / "faces", "--align", "none", *arguments)
+    assert made.exit_code == 0, made.output
+    assert made.stdout == f"{out}\n"
+    assert "1 identities x 3 sources x 3 labels = 9 samples" in made.stderr
+    assert "not real: motions of mie, motions of mae" in made.stderr
+    again = mie_x("generate", "--faces", world / "faces", "--align", "none", *arguments)
+    assert again.exit_code == 0 and "nothing to do" in again.stderr
+
+    well = mie_x("verify", out)
+    assert (well.exit_code, well.stdout) == (0, f"{out}: 1 shards, 9 samples, all well\n")
+    sheet = out.parent / "sheet.png"
+    assert mie_x("preview", out, "--out", sheet).exit_code == 0
+    with Image.open(sheet) as image:
+        assert image.height == 18 + 5 * 128  # nine panels, two a row, below the head
+
+    path = shards.paths(out)[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    ill = mie_x("verify", out)
+    assert ill.exit_code == 1 and "SHA-256" in ill.stdout
+
+
+def test_a_damaged_shard_is_named_on_resume(
+    world: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    arguments = ("--weights", tiny_weights, "--out", tmp_path / "out", "--workers", 1)
+    faces = ("--faces", world / "faces", "--align", "none")
+    assert mie_x("generate", *faces, *arguments).exit_code == 0
+    path = shards.paths(tmp_path / "out")[0]
+    path.write_bytes(path.read_bytes()[:-100])
+    done = mie_x("generate", *faces, *arguments)
+    assert done.exit_code == 2 and path.name in done.stderr and "delete it" in done.stderr
+
+
+def test_what_is_left_out_is_said(world: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    (world / "faces" / "b.png").write_bytes(b"broken")
+    out = tmp_path / "out"
+    done = mie_x(
+        *("generate", "--faces", world / "faces", "--align", "none", "--workers", 1),
+        *("--weights", tiny_weights, "--out", out),
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 left out" in done.stderr and "b.png" in done.stderr
+    assert [(f.stage, f.path) for f in shards.read_failures(out)] == [("face", "b.png")]
+
+
+def test_plan_writes_the_table_alone(tmp_path: Path) -> None:
+    done = mie_x("plan", "--ids", 4, "--sources", "exp,mie", "--out", tmp_path / "plan.parquet")
+    assert done.exit_code == 0, done.output
+    rows = pq.read_table(tmp_path / "plan.parquet")
+    assert len(rows) == 4 * 2 * 3
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.parquet"]
+
+
+@pytest.mark.parametrize("verb", ["verify", "preview"])
+def test_what_is_no_dataset_is_refused(verb: str, tmp_path: Path) -> None:
+    done = mie_x(verb, tmp_path)
+    assert done.exit_code == 2
+    assert "no finished dataset" in done.stderr
+    assert mie_x(verb, tmp_path / "nowhere").exit_code == 2
+
+
+def test_doctor_names_versions_device_and_weights() -> None:
+    done = mie_x("doctor")
+    for name in ("torch", "facenet-pytorch", "device", "weights", "face detector"):
+        assert f" {name}: " in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["generate", "plan", "verify", "preview", "doctor"])
+def test_every_verb_explains_itself(verb: str) -> None:
+    done = mie_x(verb, "--help")
+    assert done.exit_code == 0 and len(done.stdout) > 80
+
+
+def test_the_sheet_exaggerates_the_difference_ten_times() -> None:
+    from pipelines.preview import difference
+
+    onset = np.full((1, 4, 3), 100, np.uint8)
+    apex = onset + np.array([0, 1, 5, 60], np.uint8)[None, :, None]
+    assert difference(onset, apex)[0, :, 0].tolist() == [128, 138, 178, 255]
