@@ -1,0 +1,175 @@
+"""The losses are the written ones; training resumes to the bit; pairs move together."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ganimation import losses
+from ganimation.augmentation import augment
+from ganimation.checkpoints import load_generator
+from ganimation.drawings import FRAMES, Clip, draw_aus, draw_pair, fill, identity_seed, read_clip
+from ganimation.training import schedule, train
+from mie_x.records import AUS
+
+SIDE = 16
+
+
+def tiny_clip(purpose: str, number: int) -> Clip:
+    """A picture of noise in which a square brightens with the AUs."""
+    rng = np.random.default_rng(identity_seed(purpose, number))
+    aus = draw_aus(rng, number)
+    images = np.repeat(rng.integers(60, 180, (1, SIDE, SIDE, 3), dtype=np.uint8), FRAMES, axis=0)
+    images[:, 4:8, 4:8] += (aus.sum(axis=1) * 20).astype(np.uint8)[:, None, None, None]
+    return images, aus
+
+
+def run_tiny(out: Path, steps: int, **options: Any) -> Path:
+    settings: dict[str, Any] = {
+        "seed": 1,
+        "width": 2,
+        "blocks": 1,
+        "batch": 2,
+        "size": SIDE,
+        "critic_width": 2,
+        "people": 4,
+        "paper_every": 3,
+    }
+    return train(out, steps=steps, draw=tiny_clip, **(settings | options))
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    fill(tmp_path / "pool" / "train", 4, lambda number: tiny_clip("train", number))
+    return tmp_path / "pool"
+
+
+def test_gradient_penalty_of_a_linear_critic_is_that_of_its_slope() -> None:
+    slope = torch.zeros(3, 4, 4)
+    slope[0, 0, 0], slope[1, 2, 3] = 3, 4  # a vector of length 5: (5 - 1)^2 = 16
+
+    penalty = losses.gradient_penalty(
+        lambda images: (images * slope).sum(dim=(1, 2, 3)),
+        torch.rand(2, 3, 4, 4),
+        torch.rand(2, 3, 4, 4),
+        torch.Generator().manual_seed(0),
+    )
+    assert penalty.item() == pytest.approx(16)
+
+
+def test_smoothness_of_a_ramp_counts_each_step() -> None:
+    ramp = (torch.arange(5.0) / 4).expand(2, 1, 3, 5)  # 3 rows x 4 steps of 1/4
+    assert losses.mask_smoothness(ramp).item() == pytest.approx(3)
+
+
+def test_the_critics_terms_by_hand() -> None:
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5])
+    assert losses.critic_loss(real, fake).item() == pytest.approx(-1.5)
+    assert losses.adversarial_loss(fake).item() == pytest.approx(-0.5)
+    seen, wanted = torch.tensor([[0.1, 0.0]]), torch.tensor([[0.3, 0.0]])
+    assert losses.au_regression(seen, wanted).item() == pytest.approx(0.02)
+    assert losses.cycle_loss(torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)).item() == 1
+    assert losses.mask_mean(torch.full((2, 1, 3, 3), 0.25)).item() == pytest.approx(0.25)
+
+
+def test_moving_pixels_count_more_than_resting_ones() -> None:
+    source = torch.zeros(1, 3, 9, 9)
+    target = source.clone()
+    target[:, :, 4, 4] = 1  # far beyond MOVED
+    weight = losses.moving_weight(target, source)
+    assert weight[0, 0, 4, 4].item() == pytest.approx(1 + losses.EMPHASIS)
+    assert weight[0, 0, 3, 3].item() == pytest.approx(1 + losses.EMPHASIS)  # beside it
+    assert weight[0, 0, 0, 0].item() == 1
+    assert losses.paired_difference(target, target, weight).item() == 0
+    # One of 81 pixels is off by 1.
+    copied = losses.paired_difference(source, target, weight).item()
+    assert copied == pytest.approx((1 + losses.EMPHASIS) / 81)
+
+
+def test_a_shifted_grey_has_no_error_in_its_gradients() -> None:
+    target, weight = torch.rand(1, 3, 5, 5), torch.ones(1, 1, 5, 5)
+    assert losses.paired_gradient(target + 0.1, target, weight).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_training_resumes_to_the_bit(tmp_path: Path, pool: Path) -> None:
+    whole = run_tiny(tmp_path / "whole", 4, pool=pool)
+    run_tiny(tmp_path / "parts", 2, pool=pool)
+    # The rate depends on the number of steps: a run cut at 2 of 4 has taken the rates of 4.
+    assert schedule(0, 2) == schedule(0, 4)
+    assert schedule(1, 2) == schedule(1, 4)
+    parts = run_tiny(tmp_path / "parts", 4, pool=pool)
+    states = [load_file(tmp_path / name / "state.safetensors") for name in ("whole", "parts")]
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+    assert whole.read_bytes() == parts.read_bytes()
+
+
+def test_training_learns_and_writes_what_it_says(tmp_path: Path, pool: Path) -> None:
+    path = run_tiny(tmp_path / "run", 60, pool=pool, rate=5e-3, width=4)
+    loaded = load_generator(path)
+    assert loaded.metadata["steps"] == 60
+    assert "no photographs" in loaded.metadata["data"]
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["step"] for line in lines] == [50, 60, 60]
+    assert lines[1]["paired"] < lines[0]["paired"]
+    assert {"critic", "critic_penalty", "aus", "cycle", "mask_mean"} <= lines[0].keys()
+    assert "held_out_gain_db" in lines[2]
+    assert (tmp_path / "run" / "sheet.png").exists()
+
+
+def test_resuming_with_other_settings_is_refused_by_name(tmp_path: Path, pool: Path) -> None:
+    run_tiny(tmp_path / "run", 1, pool=pool)
+    with pytest.raises(ValueError, match=r"batch 2 there, 3 now; rate 0\.0005 there, 0\.1 now"):
+        run_tiny(tmp_path / "run", 2, pool=pool, batch=3, rate=0.1)
+
+
+@pytest.mark.slow
+def test_people_are_drawn_while_training(tmp_path: Path) -> None:
+    run_tiny(tmp_path / "run", 2, people=6)
+    images, aus = read_clip(tmp_path / "run" / "pool" / "train", 3)
+    assert np.array_equal(images, tiny_clip("train", 3)[0])
+    assert np.array_equal(aus, tiny_clip("train", 3)[1])
+
+
+def test_augmentation_treats_both_images_alike() -> None:
+    face = torch.rand(8, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    pairs = augment(face.expand(-1, 2, -1, -1, -1), torch.Generator().manual_seed(1))
+    assert torch.equal(pairs[:, 0], pairs[:, 1])
+    assert pairs.shape == (8, 2, 3, 32, 32)
+    assert pairs.abs().max() <= 1
+    assert (pairs[:, 0] - face[:, 0]).abs().amax(dim=(1, 2, 3)).gt(0.1).sum() >= 4
+
+
+def test_training_people_are_met_nowhere_else() -> None:
+    train_seeds = {identity_seed("train", number) for number in range(2000)}
+    held_out = {identity_seed("held-out", number) for number in range(2000)}
+    assert len(train_seeds) == len(held_out) == 2000
+    assert not train_seeds & held_out
+    assert min(train_seeds | held_out) > 2**32  # beyond what people choose as seeds
+    assert max(train_seeds | held_out) < 2**63
+
+
+def test_drawn_aus_are_micro_and_show_every_unit_alone() -> None:
+    aus = np.stack([draw_aus(np.random.default_rng(number), number) for number in range(68)])
+    assert aus.shape == (68, FRAMES, len(AUS))
+    assert not aus[:, 0].any()
+    assert aus.min() >= 0
+    assert aus.max() <= 0.8
+    alone = aus[:, 1:4].reshape(-1, len(AUS))
+    assert ((alone > 0).sum(axis=1) == 1).all()
+    assert ((alone > 0).sum(axis=0) == 12).all()  # 68 x 3 / 17
+
+
+def test_sources_are_mostly_neutral_and_sometimes_the_target() -> None:
+    rng = np.random.default_rng(0)
+    pairs = np.array([draw_pair(rng, FRAMES) for _ in range(4000)])
+    assert (pairs[:, 0] == 0).mean() == pytest.approx(0.7 + 0.3 / 8, abs=0.03)
+    assert (pairs[:, 0] == pairs[:, 1]).mean() == pytest.approx(1 / 12, abs=0.02)
+    assert pairs.min() == 0
+    assert pairs.max() == FRAMES - 1
