@@ -33,22 +33,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from au_sources.extract import (
+    BLANK,
     MIN_CONFIDENCE,
     Table,
     au_unit,
     in_order,
     intensities,
-    numbers,
     one_face,
     openface_frames,
     read_table,
     whole_numbers,
+    whole_or_none,
 )
 from mie_x.records import AUS, LABEL_OF_EMOTION, LABELS, Aus, Origin
 
@@ -153,7 +154,7 @@ class Pool:
             raise ValueError(f"no clip labelled {name} to draw from" + (f" ({why})" if why else ""))
         return clips[int(rng.integers(len(clips)))]
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """JSON-able: what the clips are and what they were read from.
 
         ``clips_sha256`` is over everything that a draw can depend on: it changes with any AU.
@@ -276,6 +277,8 @@ def _need(table: Table, source: str) -> None:
             "name it in an index with the columns subject, clip, emotion, openface"
             + (", onset, apex" if source == "mie" else "")
         )
+    if not len(table):
+        raise ValueError(f"{table.path}: no rows below the header; export it again")
     if absent:
         remedy = "add it"
         if absent[0] in ("onset", "apex"):
@@ -362,7 +365,8 @@ def _label(table: Table, row: int, label: object, emotion: object) -> tuple[int 
 
 
 def _text(cell: object) -> str:
-    return "" if cell is None else str(cell).strip().lower()
+    text = "" if cell is None else str(cell).strip().lower()
+    return "" if text in BLANK else text
 
 
 def _one(table: Table, rows: Sequence[int], values: Sequence[Value], what: str) -> Value:
@@ -393,16 +397,16 @@ def _indexed(
 ) -> tuple[NDArray[np.int64], Aus, tuple[tuple[str, str], ...], str]:
     """Frame numbers, AUs, files and unit of a clip whose OpenFace files ROWS of an index name."""
     index = table.part(rows)
-    own_numbers = numbers(index, "frame") if "frame" in index.columns else None
-    faces = numbers(index, "face") if "face" in index.columns else None
+    nothing: list[int | None] = [None] * len(index)
+    own_numbers = whole_or_none(index, "frame") if "frame" in index.columns else nothing
+    faces = whole_or_none(index, "face") if "face" in index.columns else nothing
     all_frames, all_aus, files = [], [], []
     for row in range(len(index)):
         path = _inside(index, row)
-        face = None if faces is None or np.isnan(faces[row]) else int(faces[row])
         opened = read_table(path)
-        frames, aus = openface_frames(opened, face=face, min_confidence=min_confidence)
+        frames, aus = openface_frames(opened, face=faces[row], min_confidence=min_confidence)
         is_picture = "frame" not in opened.columns
-        has_number = own_numbers is not None and not np.isnan(own_numbers[row])
+        has_number = own_numbers[row] is not None
         if is_picture and not has_number:
             raise ValueError(
                 f"{index.at(row, 'frame')}: empty or absent, but {path.name} is a single picture "
@@ -437,8 +441,7 @@ def _onset_and_apex(
     problem = ""
     part = table.part(rows)
     for column in ("onset", "apex"):
-        given = numbers(part, column)
-        number = _one(part, range(len(part)), [None if x != x else float(x) for x in given], column)
+        number = _one(part, range(len(part)), whole_or_none(part, column), column)
         places = np.flatnonzero(frames == number) if number is not None else np.array([], np.int64)
         found.append(int(places[0]) if len(places) else None)
         if not problem and number is None:

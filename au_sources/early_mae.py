@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class EarlyMae:
         return self._pool.stand_in
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """JSON-able: alpha, beta, the clips, their files, and what was left out.
 
         ``frames_drawn_again`` counts frames in reach of alpha and beta that are never taken, over

@@ -278,7 +278,8 @@ def au_unit(table: Table) -> str:
 
 def intensities(table: Table, *, min_confidence: float = MIN_CONFIDENCE) -> Aus:
     """AUs of TABLE's rows: (T, 17) float32 in [0, 1], in the order of AUS, NaN in failed frames."""
-    raw = au_unit(table).endswith("5")
+    au_unit(table)
+    raw = "AU01_r" in table.columns
     names = [f"AU{au:02d}_r" if raw else f"AU{au:02d}" for au in AUS]
     top = 5.0 if raw else 1.0
     values = np.stack([numbers(table, name) for name in names], axis=1)
@@ -304,13 +305,13 @@ def _cause(values: NDArray[np.float64], top: float, name: str) -> str:
     most = there.max()
     if there.min() < -SLACK:
         return "intensities are never negative: extract them again with OpenFace 2.2"
+    if top == 1 and most <= 5 + SLACK:
+        return f"looks like OpenFace's 0-5 scale: name the columns {name}_r"
     if (there == np.round(there)).all():
         return (
             "all values are whole numbers, which happens when a program with decimal commas drops "
             "the points (x100): export again with decimal points"
         )
-    if top == 1 and most <= 5 + SLACK:
-        return f"looks like OpenFace's 0-5 scale: name the columns {name}_r"
     if most <= 100:
         return f"looks like a percent scale: divide by {100 / top:g}"
     return "check the scale: AU01_r is 0 to 5, AU01 is 0 to 1"
@@ -318,6 +319,8 @@ def _cause(values: NDArray[np.float64], top: float, name: str) -> str:
 
 def failed(table: Table, *, min_confidence: float = MIN_CONFIDENCE) -> NDArray[np.bool_]:
     """(T,) bool: rows whose ``success`` is 0 or whose ``confidence`` is below the bar."""
+    if not 0 <= min_confidence <= 1:
+        raise ValueError(f"least confidence {min_confidence}: OpenFace's confidence is in 0 to 1")
     bad = np.zeros(len(table), np.bool_)
     for name in ("success", "confidence"):
         if name not in table.columns:
@@ -346,7 +349,7 @@ def one_face(
     Raises ValueError where several faces were measured and FACE does not say which one.
     """
     name = next((name for name in ("face_id", "face") if name in table.columns), None)
-    if name is None or "openface" in table.columns:
+    if name is None:
         if face is not None:
             raise ValueError(f"{table.path}: no column face_id or face to find face {face} by")
         return list(rows)
@@ -362,8 +365,9 @@ def one_face(
         )
     if face is not None and face not in faces:
         raise ValueError(f"{table.path}: no face {face}; there are {sorted(set(faces.tolist()))}")
-    chosen = int(measured[0] if len(measured) else faces[0]) if face is None else face
-    return [row for row, of in zip(rows, faces, strict=True) if of == chosen]
+    if face is None:
+        face = int(measured[0] if len(measured) else faces[0])
+    return [row for row, of in zip(rows, faces, strict=True) if of == face]
 
 
 def numbers(table: Table, column: str) -> NDArray[np.float64]:
@@ -389,8 +393,9 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
                     f"{table.at(row, column)}: {shown} is not a number; {remedy}"
                 ) from error
         raise
-    for row in np.flatnonzero(np.isinf(values)):
-        raise ValueError(f"{table.at(int(row), column)}: infinite; write a number")
+    if np.isinf(values).any():
+        first = int(np.isinf(values).argmax())
+        raise ValueError(f"{table.at(first, column)}: infinite; write a number")
     return values
 
 
@@ -410,10 +415,20 @@ def _numerals(cells: Sequence[Cell], decimal_comma: bool) -> Iterator[str | floa
 
 def whole_numbers(table: Table, column: str) -> NDArray[np.int64]:
     """Cells of COLUMN as (T,) int64; ValueError where one is empty or has a fraction."""
+    values = whole_or_none(table, column)
+    if None in values:
+        raise ValueError(f"{table.at(values.index(None), column)}: empty; write a whole number")
+    return np.array(values, np.int64)
+
+
+def whole_or_none(table: Table, column: str) -> list[int | None]:
+    """Cells of COLUMN, None where empty; ValueError where one has a fraction."""
     values = numbers(table, column)
-    for row in np.flatnonzero(~(np.abs(values) < 2**53) | (values != np.round(values))):
+    there = ~np.isnan(values)
+    wrong = there & ((np.abs(values) >= 2**53) | (values != np.round(values)))
+    if wrong.any():
         raise ValueError(
-            f"{table.at(int(row), column)}: {table.columns[column][row]!r} is not a whole number; "
+            f"{table.at(int(wrong.argmax()), column)}: {values[wrong][0]:g} is not a whole number; "
             "write one"
         )
-    return values.astype(np.int64)
+    return [int(value) if is_there else None for value, is_there in zip(values, there, strict=True)]
