@@ -103,7 +103,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A face that the renderer draws from ``seed``, neutral, from the front, in even light."""
+    """A face that the renderer draws from ``seed``: at rest, in a pose and light of its own."""
 
     identity: str
     seed: int
