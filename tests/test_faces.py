@@ -181,6 +181,12 @@ def test_of_an_animation_the_first_picture_is_taken(kind: str) -> None:
     assert (decode(data) == RED).all()
 
 
+def test_of_a_telephones_double_jpeg_the_first_picture_is_taken() -> None:
+    first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)
+    data = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert np.abs(decode(data).astype(int) - RED).max() <= 3
+
+
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "PPM", "ICO", "PDF", "EPS", "TGA"])
 def test_other_formats_are_refused(kind: str) -> None:
     with pytest.raises(UnusablePicture, match="unreadable"):
@@ -965,6 +971,11 @@ def test_the_detector_leaves_torchs_threads_as_they_were(portraits: Path) -> Non
     photographs(portraits, count=1, cache=None)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
+
+
+def test_a_device_that_is_not_there_is_no_failure_of_the_pictures(portraits: Path) -> None:
+    with pytest.raises(RuntimeError, match="nowhere"):
+        photographs(portraits, cache=None, device="nowhere")
 
 
 @pytest.mark.slow

@@ -95,18 +95,18 @@ class Detector:
         """Boxes (N, 4), probabilities (N,) and points (N, 5, 2) of all candidates."""
         import torch
 
+        if self._mtcnn is None:
+            from facenet_pytorch import MTCNN
+
+            self._mtcnn = MTCNN(keep_all=True, device=torch.device(self.device))
+        self._mtcnn.min_face_size = smallest
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # busy cores make MTCNN's threads wait for one another: 10x slower
         try:
-            if self._mtcnn is None:
-                from facenet_pytorch import MTCNN
-
-                self._mtcnn = MTCNN(keep_all=True, device=torch.device(self.device))
-            self._mtcnn.min_face_size = smallest
             boxes, probabilities, points = self._mtcnn.detect(picture, landmarks=True)
-        except torch.OutOfMemoryError:
-            raise
         except (IndexError, ValueError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "non-empty list" not in str(error):
+                raise  # the device's trouble, not the picture's
             # facenet-pytorch stumbles over candidates that lie outside the picture altogether
             raise UnusablePicture("detector failed", f"{type(error).__name__}: {error}") from error
         finally:
