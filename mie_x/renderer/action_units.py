@@ -69,12 +69,14 @@ PULLS: dict[int, tuple[Pull, ...]] = {
     14: (Pull(25, 70, 11, 11, 4.6, -1.0), Pull(45, 70, 12, 13, -2.8, 0)),
     15: (Pull(25, 71, 13, 11, 0.4, 5.6), Pull(28, 86, 12, 12, 0, 2.8)),
     17: (
-        Pull(0, 99, 22, 14, 0, -5.6),
-        Pull(0, 80, 18, 9, 0, -4.4),
-        Pull(0, 68, 18, 8, 0, -1.4),
+        Pull(0, 99, 23, 14, 0, -6.4),
+        Pull(0, 80, 19, 9, 0, -5.0),
+        Pull(0, 68, 18, 8, 0, -1.8),
+        Pull(25, 72, 10, 9, 0, 1.4),
     ),
     20: (Pull(25, 71, 15, 12, 8.0, 1.6), Pull(41, 73, 16, 18, 3.5, 0.8)),
     23: (Pull(25, 70, 13, 10, -4.2, 0),),
+    26: (Pull(25, 70, 13, 12, -3.2, 0.6),),
 }
 """Rest places are those of an average face; AU25, 26 and 45 have openings instead."""
 
@@ -95,9 +97,9 @@ LIDS: dict[int, tuple[float, float]] = {
 LIPS: dict[int, tuple[float, float]] = {
     10: (-0.12, 0.0),
     12: (0.20, 0.20),
-    14: (0.10, 0.10),
+    14: (0.16, 0.16),
     15: (0.0, 0.10),
-    17: (0.0, -0.12),
+    17: (0.10, -0.10),
     20: (0.24, 0.24),
     23: (0.50, 0.50),
 }
@@ -154,8 +156,9 @@ class Action:
 
     def gap(self) -> tuple[float, float]:
         """How far the lips part in the middle of the mouth: up and down, mm."""
-        up = 2.0 * self[25] + 1.2 * self[10] * self[25] + 0.6 * self[26]
-        return up, 3.6 * self[25] + 6.5 * self[26]
+        smile = self[25] * self[12]
+        up = 2.0 * self[25] + 1.2 * self[10] * self[25] + 1.4 * smile + 0.8 * self[26]
+        return up, 3.6 * self[25] + 1.0 * smile + 6.5 * self[26]
 
 
 def displacement(person: Person, action: Action, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,7 +188,7 @@ def displacement(person: Person, action: Action, x: Tensor, y: Tensor) -> tuple[
 def undo_pulls(person: Person, action: Action, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Where the skin seen at posed points (x, y) was before the pulls; fixed point."""
     px, py = x, y
-    if any(au in PULLS or au == 26 for au in action.units):
+    if any(au in PULLS for au in action.units):
         for _ in range(ROUNDS):
             dx, dy = displacement(person, action, px, py)
             px, py = x - dx, y - dy
@@ -268,8 +271,7 @@ def undo_lips(person: Person, action: Action, ax: Tensor, y: Tensor) -> Opening:
     lip = lips(person.mouth, ax)
     up, down = action.gap()
     thin_up, thin_low = action.lip_scale()
-    wide = torch.sqrt(lip.arc.clamp(min=0))
-    up_, down_ = up * wide, down * wide
+    up_, down_ = up * lip.arc**0.6, down * lip.arc**0.72
     t = y - lip.line
     above = -t - up_  # mm above the upper lip's lower edge
     below = t - down_
@@ -289,8 +291,7 @@ def advance_lips(person: Person, action: Action, ax: Tensor, y: Tensor) -> Tenso
     lip = lips(person.mouth, ax)
     up, down = action.gap()
     thin_up, thin_low = action.lip_scale()
-    wide = torch.sqrt(lip.arc.clamp(min=0))
-    up_, down_ = up * wide, down * wide
+    up_, down_ = up * lip.arc**0.6, down * lip.arc**0.72
     t = y - lip.line
 
     beyond = -t - lip.upper
@@ -382,8 +383,8 @@ def relief(person: Person, au: int, x: Tensor, y: Tensor, lumps: Tensor) -> Tens
             under_eye(0.4, 0.4)
             z.sub_(geometry.crow_feet(p, ax, y), alpha=0.4 * old)
         case 14:
-            mass(-3.6, m.half_width + 6.5, m.y, 2.8, 6)
-            mass(2.2, m.half_width + 12, m.y, 5, 8)
+            mass(-3.4, m.half_width + 6.0, m.y, 3.6, 6)
+            mass(2.4, m.half_width + 12.5, m.y, 5, 8)
             fold_cheek(0.9, 0)
         case 15:
             z.sub_(
@@ -391,11 +392,11 @@ def relief(person: Person, au: int, x: Tensor, y: Tensor, lumps: Tensor) -> Tens
             )
             mass(1.5, m.half_width - 5, m.y + 15, 7, 6)
         case 17:
-            mass(3.4, 0, m.y + 28, 13, 9)
-            z.add_(lumps * bell(ax, y, 0, m.y + 27, 15, 9), alpha=1.1)
-            mass(2.0, 0, m.y + 7, 15, 5)
+            mass(4.0, 0, m.y + 28, 13, 9)
+            z.add_(lumps * bell(ax, y, 0, m.y + 27, 15, 9), alpha=1.5)
+            mass(2.4, 0, m.y + 7, 15, 5)
             mass(-1.5, m.half_width - 1, m.y + 9, 3, 6)
-            mass(-2.6, 0, m.y + 16.5, 17, 4.2)
+            mass(-3.0, 0, m.y + 16.5, 17, 4.2)
         case 20:
             mass(-1.7, m.half_width + 6, m.y + 2, 3, 11)
             fold_cheek(0.6, 0)

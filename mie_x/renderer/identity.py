@@ -20,8 +20,8 @@ Style = Literal["bald", "short", "brush", "long", "bangs", "tied", "curly"]
 # sRGB, light to dark
 SKIN_LADDER = np.array(
     [
-        (238, 203, 182), (231, 189, 163), (221, 173, 142), (206, 156, 122),
-        (176, 124, 91), (136, 91, 66), (98, 64, 48), (70, 46, 36),
+        (238, 206, 188), (230, 191, 168), (216, 174, 148), (198, 155, 127),
+        (168, 125, 98), (128, 92, 71), (94, 67, 53), (69, 50, 41),
     ]
 ) / 255  # fmt: skip
 
@@ -258,6 +258,13 @@ def _skull(dice: _Dice, fem: float) -> Skull:
     )
 
 
+def _jaw(skull: Skull, y: float) -> float:
+    """Half width of the face at Y below its middle, mm."""
+    t = (y - skull.middle) / skull.bottom
+    narrowed = skull.half_width * (1 - skull.taper * t * t)
+    return float(narrowed * (1 - t**skull.jaw_power) ** (1 / skull.jaw_power))
+
+
 def _nose(dice: _Dice, fem: float, tone: float) -> Nose:
     broad = _clip(0.25 + 0.6 * tone + dice.normal(0, 0.2), 0, 1)
     return Nose(
@@ -359,7 +366,7 @@ def _skin(dice: _Dice, colour: Rgb, fem: float, age: float, tone: float) -> Skin
     return Skin(
         colour=colour,
         gloss=dice.uniform(0.5, 1.1),
-        mottling=dice.uniform(0.8, 1.7) + 0.5 * age,
+        mottling=dice.uniform(0.6, 1.25) + 0.4 * age,
         redness=dice.uniform(0.4, 1.2) * (1 - 0.55 * tone),
         freckles=dice.uniform(0.3, 1) * freckled,
         folds=0.3 + 1.3 * age + max(0.0, dice.normal(0, 0.25)),
@@ -422,7 +429,7 @@ def draw_person(seed: int, *, glasses: bool = True, beards: bool = True) -> Pers
     lip_colour += (stick - lip_colour) * 0.55 * makeup
     mouth = Mouth(
         y=dice.normal(70, 1.8) + 0.25 * (nose.length - 38),
-        half_width=dice.normal(25.6, 2.2),
+        half_width=min(dice.normal(25.4, 2.2), 0.49 * _jaw(skull, 70)),
         upper=max(3.2, dice.normal(6.9, 1.2) + 2.6 * tone + 0.8 * fem - 1.3 * age),
         lower=max(4.8, dice.normal(9.6, 1.3) + 2.2 * tone + 0.8 * fem - 1.2 * age),
         droop=dice.normal(-0.7, 0.8),
@@ -460,7 +467,7 @@ def draw_person(seed: int, *, glasses: bool = True, beards: bool = True) -> Pers
         ear_size=dice.normal(1, 0.08),
         ear_out=dice.uniform(0, 1),
         cloth=_rgb(0.03 + 0.5 * float(dice.rng.beta(1, 2)) * (0.45 * dye + 0.55 * dye.mean())),
-        collar=dice.uniform(126, 150),
+        collar=dice.uniform(108, 140),
     )
     if not glasses:
         person = replace(person, glasses=None)

@@ -62,10 +62,10 @@ def _neck(
     turn = 45 * math.sin(math.radians(view.yaw))
     centre = turn * (1 - step(70, person.collar + 25, by))
     x = bx - centre
-    root = 0.70 * s.half_width + 5 * (1 - person.fem) + 2.5 * s.fatness
-    half = root + 4 * step(110, 60, by) + 9 * step(chin + 12, chin + 55, by)
-    slope = step(chin + 14, chin + 75, by)
-    half = half + 62 * slope * slope
+    root = 0.61 * s.half_width + 6.5 * (1 - person.fem) + 3 * s.fatness
+    half = root + 8 * step(106, 50, by) + 8 * step(chin + 2, chin + 40, by)
+    slope = step(chin - 2, chin + 62, by)
+    half = half + 70 * slope * slope
     cover = inside(half - x.abs(), 1.0) * inside(by - 40, 2)
     across = (x / (0.9 * s.half_width + 40 * slope)).clamp(-0.95, 0.95)
     depth = 60 * torch.sqrt(1 - across * across)
@@ -75,7 +75,7 @@ def _neck(
     depth = depth + 3.0 * muscle + (2.2 - 1.4 * person.fem) * bell(x, by, 0, chin + 22, 6, 12)
     depth = depth - 3.0 * bell(x, by, 0, chin + 52, 9, 8)
     nx, ny, nz = normals(depth, mm)
-    dark = 0.25 + 0.62 * step(2, 52, by - chin + 6 + 0.10 * x.abs())
+    dark = 0.20 + 0.64 * step(4, 48, by - chin + 8 + 0.12 * x.abs())
     lit = light.irradiance(nx, ny + 0.10, nz, ao=dark * 0.92)
     wide = noise(person, 8, 1, 24)
     mottled = torch.exp(0.05 * sample(wide, bx / 130, by / 130)[0])

@@ -301,17 +301,17 @@ def _gap(s: Stage, at: Posed, skin: Tensor) -> Tensor:
     seen = inside(o.within, 0.38 * s.mm) * step(0, 0.9, o.gap)
     y = _cut(s.qy, s.mouth)
     depth = (o.from_upper / (o.gap + 0.4)).clamp(0, 1)
-    dark = colour((0.07, 0.018, 0.016)) * (0.5 + 0.8 * depth)
-    tongue = 0.8 * step(0.5, 0.95, depth) * step(6, 10, o.gap) * ridge(x, 0, 15)
-    dark = mix(dark, colour((0.22, 0.07, 0.06)), tongue)
+    dark = colour((0.085, 0.022, 0.019)) * (0.5 + 0.9 * depth)
+    tongue = 0.85 * step(0.4, 0.9, depth) * step(4, 8, o.gap) * ridge(x, 0, 16)
+    dark = mix(dark, colour((0.27, 0.09, 0.08)), tongue)
     # upper teeth are fixed to the skull; each has a rounded edge and a gap to the next
     place = torch.remainder(x + 4, 8) - 4
-    bottom = o.line + 2.2 - 0.05 * place * place - 1.6 * (ax / m.half_width) ** 2
+    bottom = o.line + 2.6 - 0.05 * place * place - 1.6 * (ax / m.half_width) ** 2
     tooth = inside(bottom - y, 0.5) * inside(0.74 * m.half_width - ax, 2)
     enamel = 1 - 0.45 * (ax / m.half_width).clamp(0, 1) ** 2 - 0.14 * ridge(place.abs(), 4, 0.5)
-    enamel = enamel * (0.5 + 0.5 * step(0, 2.5, o.from_upper))
-    within = mix(dark, colour((0.50, 0.45, 0.38)) * enamel, tooth)
-    return mix(skin, within * (view.ambient + 0.33 * view.key), seen)
+    enamel = enamel * (0.72 + 0.28 * step(0, 2.5, o.from_upper))
+    within = mix(dark, colour((0.56, 0.51, 0.44)) * enamel, tooth)
+    return mix(skin, within * (0.8 * view.ambient + 0.5 * view.key), seen)
 
 
 def _draw(s: Stage, action: Action) -> NDArray[np.uint8]:

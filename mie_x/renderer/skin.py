@@ -199,7 +199,7 @@ def _paint(
 
     gloss = 0.35 + 0.9 * around(0, n.length - 4, 9, 12) + 0.5 * around(0, -45, 40, 22)
     gloss = gloss + 0.35 * around(42, 14, 14, 10) + 0.3 * around(0, m.y + 28, 13, 9)
-    gloss = gloss + 0.25 * around(0, 10, 6, 16) + 0.7 * mouth * (y > lip.line)
+    gloss = gloss + 0.14 * around(0, 10, 6, 16) + 0.7 * mouth * (y > lip.line)
     gloss = gloss * skin.gloss * (1 + 0.14 * fine) * (1 - 0.3 * p.tone)
     gloss = gloss * (1 - 0.8 * hole) * (1 - full) * (1 - 0.7 * brows)
     return albedo, gloss
