@@ -11,8 +11,8 @@ order do not matter, and columns that are not named here are ignored.
 ``AU01_r`` (0 to 5, as OpenFace writes them) or ``AU01`` / ``AU1`` (0 to 1), all 17. ``label``
 (0, 1, 2 or negative, positive, surprise) or ``emotion`` (a word), or both if they agree. ``onset``
 and ``apex`` are frame numbers, as in ``frame``; ``mie`` needs them, ``mae`` does not look at them.
-Optional: ``corpus`` (otherwise the name of the file, or of the folder it was found in),
-``confidence``, ``success``, ``face_id``.
+Optional: ``corpus`` (otherwise the name of the file, or of its folder where the file is called
+``clips``), ``confidence``, ``success``, ``face_id``.
 
 **An index of OpenFace's CSV files** (CSV or Parquet), known by its column ``openface``::
 
@@ -222,11 +222,11 @@ def read_clips(path: Path, *, source: str, min_confidence: float = MIN_CONFIDENC
     if source not in ("mie", "mae"):
         raise ValueError(f"source {source!r}: clips belong to 'mie' or 'mae'")
     path = Path(path)
-    corpus = path.stem
     if path.is_dir():
-        corpus = path.resolve().name
         path = _table_in(path)
     table = read_table(path)
+    # two collections' clips.csv must not look like one
+    corpus = path.resolve().parent.name if path.stem == "clips" else path.stem
     _need(table, source)
     labels = _labels(table)
     clips = []

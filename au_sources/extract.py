@@ -407,6 +407,8 @@ def _numerals(cells: Sequence[Cell], decimal_comma: bool) -> Iterator[str | floa
             yield cell
         elif (text := cell.strip()).lower() in BLANK:
             yield np.nan
+        elif "_" in text:  # Python would read 1_0 as 10
+            raise ValueError(text)
         elif decimal_comma and "," in text and "." not in text:
             yield text.replace(",", ".")
         else:

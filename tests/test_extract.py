@@ -331,8 +331,11 @@ def test_whatever_is_in_a_file_it_is_read_or_explained(tmp_path: Path, junk: byt
         ("AU04_r", '"0,41"', ("line 3, column AU04_r", "'0,41'", "decimal comma", "export with")),
         ("AU04_r", "41", ("line 3, column AU04_r", "41 is not in 0 to 5", "percent scale")),
         ("AU04_r", "-0.3", ("line 3, column AU04_r", "-0.3 is not in 0 to 5", "extract them")),
+        ("AU04_r", "-0.002", ("line 3, column AU04_r", "-0.002 is not in 0 to 5")),
+        ("AU04_r", "5.002", ("line 3, column AU04_r", "5.002 is not in 0 to 5")),
         ("AU04_r", "5.01", ("line 3, column AU04_r", "5.01 is not in 0 to 5")),
         ("AU04_r", "inf", ("line 3, column AU04_r", "infinite", "write a number")),
+        ("AU04_r", "0_41", ("line 3, column AU04_r", "'0_41' is not a number", "write a number")),
         ("AU04_r", "much", ("line 3, column AU04_r", "'much' is not a number", "write a number")),
         ("AU04_r", "", ("line 3, column AU04_r", "empty", "fill it in")),
         ("success", "2", ("line 3, column success", "not 0 or 1", "export the table")),
@@ -531,11 +534,11 @@ def test_an_index_names_a_file_a_clip(tmp_path: Path) -> None:
     sequence(tmp_path / "mine" / "s01" / "c1.csv")
     path = index(tmp_path / "mine", [entry("s01/c1.csv")])
     clip = only(read_clips(path, source="mie"))
-    assert clip.origin == ("clips", "01", "c1")
+    assert clip.origin == ("mine", "01", "c1")
     assert (clip.onset, clip.apex, clip.label) == (1, 3, 0)
     assert [name for name, _ in clip.files] == ["clips.csv", "s01/c1.csv"]
     folder = only(read_clips(tmp_path / "mine", source="mie"))
-    assert folder.origin == ("mine", "01", "c1")
+    assert folder.origin == clip.origin
     np.testing.assert_array_equal(folder.aus, clip.aus)
 
 
@@ -603,6 +606,18 @@ def test_an_index_cannot_reach_out_of_its_folder(tmp_path: Path, cell: str) -> N
         assert "line 2, column openface: " in message
         assert repr(cell)[1:50] in message
         assert len(message) < 1000
+
+
+@pytest.mark.parametrize(
+    "cell", ["a/../c1.csv", "~c1.csv", "a\\c1.csv", "c:c1.csv", "http://c1.csv", "{folder}/c1.csv"]
+)
+def test_a_path_of_another_form_is_refused_even_if_it_is_there(tmp_path: Path, cell: str) -> None:
+    cell = cell.format(folder=tmp_path)
+    sequence(tmp_path / cell)
+    sequence(tmp_path / "c1.csv")
+    message = refused(index(tmp_path, [entry(cell)]))
+    assert "line 2, column openface: " in message
+    assert "is not allowed; give a path relative to the index, inside its folder" in message
 
 
 def test_an_error_in_an_indexed_file_names_that_file(tmp_path: Path) -> None:
