@@ -226,7 +226,7 @@ def read_clips(path: Path, *, source: str, min_confidence: float = MIN_CONFIDENC
         path = _table_in(path)
     table = read_table(path)
     # two collections' clips.csv must not look like one
-    corpus = path.resolve().parent.name if path.stem == "clips" else path.stem
+    corpus = (path.stem == "clips" and path.resolve().parent.name) or path.stem
     _need(table, source)
     labels = _labels(table)
     clips = []
