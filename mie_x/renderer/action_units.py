@@ -96,7 +96,7 @@ LIDS: dict[int, tuple[float, float]] = {
 # Factors of the red of both lips, and of one lip only (upper, lower), as losses at intensity 1.
 LIPS: dict[int, tuple[float, float]] = {
     10: (-0.12, 0.0),
-    12: (0.20, 0.20),
+    12: (0.15, 0.12),
     14: (0.16, 0.16),
     15: (0.0, 0.10),
     17: (0.10, -0.10),
@@ -342,7 +342,7 @@ def relief(person: Person, au: int, x: Tensor, y: Tensor, lumps: Tensor) -> Tens
     def fold_cheek(amount: float, fade: float) -> None:
         """Deepen the nasolabial fold, by FADE less at its lower end."""
         away, down, window = geometry.nasolabial(p, ax, y)
-        shape = 1.1 * ridge(away, 6, 6.5) - 1.05 * ridge(away, 0, 2.4)
+        shape = 1.15 * ridge(away, 7.5, 8) - 1.0 * ridge(away, 0, 2.9)
         z.add_(window * shape * (1 - fade * down.clamp(0, 1)), alpha=amount)
 
     def under_eye(groove: float, roll: float) -> None:

@@ -47,7 +47,7 @@ def nose(person: Person, ax: Tensor, y: Tensor, widen: float = 1.0) -> Tensor:
     """Height of the nose above the face: a narrow ridge on a broad one."""
     n = person.nose
     side = ((ax / n.half_width).clamp(max=1.4)) ** 2
-    under = y - (n.length + 12 - 2.5 * side)
+    under = y - (n.length + 12 - 4.0 * side)
     underside = ((under + 10.5 + 5 * side) / (12 + 5 * side)).clamp(0, 1)
     underside = 1 - underside * underside * (3 - 2 * underside)
     rise = ((y + 2) / (n.length + 2)).clamp(1e-3, 1.1)
@@ -59,7 +59,7 @@ def nose(person: Person, ax: Tensor, y: Tensor, widen: float = 1.0) -> Tensor:
     narrow = (1.15 * n.bridge + (0.52 * n.half_width - 1.15 * n.bridge) * tip) * widen
     broad = (2.7 * n.bridge + (0.92 * n.half_width - 2.7 * n.bridge) * tip) * widen
     a, b = ax / narrow, ax / broad
-    share = 0.42 + 0.1 * tip
+    share = 0.22 + 0.28 * tip
     return height * (share * decay(a.mul_(a)) + (1 - share) * decay(b.mul_(b)))
 
 
@@ -170,7 +170,7 @@ def rest_height(person: Person, x: Tensor, y: Tensor, grain: Tensor) -> tuple[Te
     mass(-s.socket, e.x - 2, e.y - 2, 17, 11)
     mass(s.brow_ridge, e.x - 4, e.y - 17, 21, 7)
     mass(0.35 * s.brow_ridge, 0, -19, 10, 8)
-    mass(s.cheekbone, 45, 19, 20, 15)
+    mass(s.cheekbone, 47, 19, 20, 15)
     mass(3 + s.fatness, 34, 34, 17, 15)
     mass(-s.hollow, 47, 58, 14, 20)
     mass(2.2 * s.jowl, 43, 70, 13, 14)
@@ -199,7 +199,7 @@ def rest_height(person: Person, x: Tensor, y: Tensor, grain: Tensor) -> tuple[Te
         mass(-1.2 * s.fatness, 0, s.middle + s.bottom - 6, 30, 3)
     # folds of age
     away, _, window = nasolabial(p, ax, y)
-    fold = 1.1 * ridge(away, 6, 6.5) - 0.95 * ridge(away, 0, 2.6)
+    fold = 1.1 * ridge(away, 7, 7.5) - 0.95 * ridge(away, 0, 3.0)
     z.add_(window * fold, alpha=0.85 * p.skin.folds)
     if p.skin.forehead:
         z.sub_(forehead_lines(p, x, ax, y) * decay((ax / 46) ** 4), alpha=p.skin.forehead)

@@ -241,10 +241,10 @@ def _skull(dice: _Dice, fem: float) -> Skull:
     fat = dice.normal(0, 0.7)
     return Skull(
         middle=dice.normal(8, 2.6),
-        half_width=_clip(dice.normal(66.5, 2.6) - 1.8 * fem + width + 1.5 * fat, 60, 75),
+        half_width=_clip(dice.normal(70.0, 2.6) - 2.0 * fem + width + 1.5 * fat, 63, 78),
         top=dice.normal(104, 3.5) + top,
         bottom=_clip(dice.normal(103, 3.2) - 4.5 * fem + bottom, 91, 114),
-        jaw_power=_clip(dice.normal(2.1, 0.15) + 0.15 * (1 - fem) + power + 0.12 * fat, 1.7, 2.9),
+        jaw_power=_clip(dice.normal(2.2, 0.16) + 0.18 * (1 - fem) + power + 0.12 * fat, 1.8, 3.0),
         taper=_clip(dice.uniform(0.03, 0.12) + 0.04 * fem + taper - 0.02 * fat, 0, 0.24),
         depth=dice.normal(1.18, 0.09),
         brow_ridge=_clip(dice.normal(3.2, 1.2) + 2.2 * (1 - fem), 0, 7.5),
@@ -415,14 +415,14 @@ def draw_person(seed: int, *, glasses: bool = True, beards: bool = True) -> Pers
     brows = Brows(
         inner=dice.normal(12.6, 1.6),
         outer=dice.normal(52.5, 2.2),
-        y=dice.normal(-15.4, 1.5) - 1.2 * fem + (1 - fem),
+        y=dice.normal(-16.6, 1.6) - 1.2 * fem + (1 - fem),
         arch=dice.normal(3.6, 1.4) + 1.5 * fem,
         thickness=_clip(dice.normal(4.5, 0.9) - 0.9 * fem + 0.7 * (1 - fem), 2.8, 6.2),
-        density=_clip(dice.normal(0.78, 0.12), 0.45, 1),
+        density=_clip(dice.normal(0.84, 0.12), 0.5, 1),
         colour=_rgb(brow_colour),
     )
-    lips = np.array([0.76, 0.40, 0.42]) * (1 - 0.12 * fem) + 0.12 * fem * np.array(
-        [0.75, 0.28, 0.34]
+    lips = np.array([0.70, 0.36, 0.39]) * (1 - 0.12 * fem) + 0.12 * fem * np.array(
+        [0.72, 0.26, 0.32]
     )
     lip_colour = base * lips * np.array([1.0, 0.92, 1.0])
     stick = np.array(LIPSTICK[int(dice.rng.integers(3))]) * (1 - 0.4 * tone)
@@ -430,8 +430,8 @@ def draw_person(seed: int, *, glasses: bool = True, beards: bool = True) -> Pers
     mouth = Mouth(
         y=dice.normal(70, 1.8) + 0.25 * (nose.length - 38),
         half_width=min(dice.normal(25.4, 2.2), 0.49 * _jaw(skull, 70)),
-        upper=max(3.2, dice.normal(6.9, 1.2) + 2.6 * tone + 0.8 * fem - 1.3 * age),
-        lower=max(4.8, dice.normal(9.6, 1.3) + 2.2 * tone + 0.8 * fem - 1.2 * age),
+        upper=max(3.4, dice.normal(7.6, 1.3) + 2.6 * tone + 0.8 * fem - 1.3 * age),
+        lower=max(5.0, dice.normal(10.2, 1.4) + 2.2 * tone + 0.8 * fem - 1.2 * age),
         droop=dice.normal(-0.7, 0.8),
         bow=dice.uniform(0.1, 0.4),
         colour=_rgb(lip_colour),

@@ -62,7 +62,7 @@ def _neck(
     turn = 45 * math.sin(math.radians(view.yaw))
     centre = turn * (1 - step(70, person.collar + 25, by))
     x = bx - centre
-    root = 0.61 * s.half_width + 6.5 * (1 - person.fem) + 3 * s.fatness
+    root = 0.62 * s.half_width + 9 * (1 - person.fem) + 3 * s.fatness
     half = root + 8 * step(106, 50, by) + 8 * step(chin + 2, chin + 40, by)
     slope = step(chin - 2, chin + 62, by)
     half = half + 70 * slope * slope
@@ -96,8 +96,8 @@ def _ears(person: Person, light: Light, qx: Tensor, qy: Tensor, mm: float) -> tu
     p = person
     size = p.ear_size
     dy = (qy - p.ear_y) / (29 * size)
-    out = p.skull.half_width - 0.5 + 2.5 * p.ear_out - 3.5 * dy
-    dx = (qx.abs() - out) / ((7.5 + 2.8 * p.ear_out) * size * (1 - 0.22 * dy))
+    out = p.skull.half_width + 0.5 + 3.0 * p.ear_out - 4.0 * dy
+    dx = (qx.abs() - out) / ((8.8 + 2.8 * p.ear_out) * size * (1 - 0.22 * dy))
     rho = torch.sqrt(dx * dx + dy * dy + 1e-4)
     cover = inside(1 - rho, 0.09)
     relief = 3.4 * ridge(rho, 0.86, 0.16) * (1 - 0.5 * step(0.4, 0.9, dy))

@@ -38,6 +38,7 @@ from mie_x.renderer.shapes import bell, blur, colour, inside, mix, resize, ridge
 from mie_x.renderer.skin import EDGE, GLOSS, HEIGHT, RED, skin_maps, strands
 
 LUMA = (0.299, 0.587, 0.114)
+SATURATION = 0.86  # of the developed picture: skin is less colourful than paint
 NECK_DEPTH = -75.0  # mm: what shadows see beside the face
 
 Slice2 = tuple[slice, slice]
@@ -196,7 +197,7 @@ def _develop(view: View, picture: Tensor, sensor: Tensor) -> NDArray[np.uint8]:
     picture = picture + 0.32 * (picture * picture * (3 - 2 * picture) - picture)
     r, g, b = picture
     luma = LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
-    picture = luma + blur(picture - luma, 0.8)
+    picture = luma + SATURATION * blur(picture - luma, 0.8)
     picture = (picture + sensor).clamp_(0, 1)
     return (picture * 255).round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
@@ -310,7 +311,7 @@ def _gap(s: Stage, at: Posed, skin: Tensor) -> Tensor:
     tooth = inside(bottom - y, 0.5) * inside(0.74 * m.half_width - ax, 2)
     enamel = 1 - 0.45 * (ax / m.half_width).clamp(0, 1) ** 2 - 0.14 * ridge(place.abs(), 4, 0.5)
     enamel = enamel * (0.72 + 0.28 * step(0, 2.5, o.from_upper))
-    within = mix(dark, colour((0.56, 0.51, 0.44)) * enamel, tooth)
+    within = mix(dark, colour((0.66, 0.60, 0.52)) * enamel, tooth)
     return mix(skin, within * (0.8 * view.ambient + 0.5 * view.key), seen)
 
 
@@ -387,7 +388,7 @@ def _rest_points(person: Person) -> tuple[Tensor, Tensor]:
 
     def brow_y(x: float) -> float:
         t = (x - b.inner) / (b.outer - b.inner) - 0.63
-        return b.y - b.arch * (1 - (t / (0.63 if t < 0 else 0.40)) ** 2) + 2.2
+        return b.y - b.arch * (1 - (t / (0.63 if t < 0 else 0.34)) ** 2) + 2.2
 
     middle = lids(e, _tensor([e.x]), _tensor([e.y]))
     upper, lower = e.y + float(middle.upper), e.y + float(middle.lower)

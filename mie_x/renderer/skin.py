@@ -96,7 +96,7 @@ def brow_mask(person: Person, x: Tensor, ax: Tensor, y: Tensor, hairs: Tensor) -
     length = b.outer - b.inner
     t = (ax - b.inner) / length
     away = t - 0.63
-    arch = 1 - torch.where(away < 0, away / 0.63, away / 0.40) ** 2
+    arch = 1 - torch.where(away < 0, away / 0.63, away / 0.34) ** 2
     middle = b.y - b.arch * arch + 2.2
     half = b.thickness * (0.38 + 0.62 * step(-0.05, 0.2, t)) * (1 - 0.7 * step(0.45, 1.05, t))
     side = torch.sign(x)
@@ -184,7 +184,7 @@ def _paint(
     )
 
     dx, dy = ax - 0.47 * n.half_width, y - n.length - 8.2
-    hole = bell(0.94 * dx + 0.3 * dy, dy - 0.28 * dx, 0, 0, 0.25 * n.half_width, 2.0)
+    hole = bell(0.94 * dx + 0.3 * dy, dy - 0.28 * dx, 0, 0, 0.27 * n.half_width, 2.3)
     hole = (1.15 * hole - 0.15).clamp(0, 1) * n.nostrils
     tint(albedo, (0.95 * hole).clamp(0, 0.95), (0.16, 0.08, 0.07))
     tint(albedo, 0.6 * around(n.half_width + 2.2, n.length + 3, 1.6, 6), (0.72, 0.55, 0.52))
