@@ -3,7 +3,7 @@
 Our format is safetensors, which can hold nothing that runs. Its header carries one metadata
 entry, ``mie-x generator``, a JSON object::
 
-    {"version": 1, "width": 32, "blocks": 6, "affine": true, "bias": false, "aus": [1, 2, ...],
+    {"version": 1, "width": 32, "blocks": 6, "norm": "affine", "aus": [1, 2, ...],
      "steps": 8000, "data": "...", "licence": "..."}
 
 The two public formats are pickles by PyTorch, named ``net_epoch_<E>_id_G.pth`` (the authors'
@@ -31,7 +31,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ganimation.networks import Generator
+from ganimation.networks import NORMS, Generator
 from mie_x.records import AUS
 
 SHIPPED = Path(__file__).parent / "weights" / "compact.safetensors"
@@ -41,7 +41,7 @@ LARGEST = 2 << 30  # bytes; the published networks take 34 MB
 WIDEST, DEEPEST = 1024, 64  # sizes beyond which a header is a mistake or an attack
 
 # The generator's constructor arguments in the metadata, and their types.
-LAYOUT = {"width": int, "blocks": int, "affine": bool, "bias": bool}
+LAYOUT = {"width": int, "blocks": int, "norm": str}
 
 # Of a safetensors header: what a generator may be stored as.
 DTYPES = {"F16": torch.float16, "F32": torch.float32}
@@ -75,8 +75,7 @@ def save_generator(
         "version": VERSION,
         "width": generator.width,
         "blocks": len(generator.blocks),
-        "affine": generator.affine,
-        "bias": generator.bias,
+        "norm": generator.norm,
         "aus": AUS,
         "steps": steps,
         "data": data,
@@ -172,6 +171,8 @@ def _parse_metadata(entry: str | None, path: Path) -> dict[str, Any]:
     for name, kind in LAYOUT.items():
         if type(metadata.get(name)) is not kind:
             raise ValueError(f"{path}: its metadata gives {name} as {metadata.get(name)!r}")
+    if metadata["norm"] not in NORMS:
+        raise ValueError(f"{path}: norm {metadata['norm']!r} is none of {', '.join(NORMS)}")
     if not (1 <= metadata["width"] <= WIDEST and 0 <= metadata["blocks"] <= DEEPEST):
         raise ValueError(
             f"{path}: width {metadata['width']} and {metadata['blocks']} blocks are out of bounds"
@@ -204,8 +205,7 @@ def _read_pickle(path: Path) -> tuple[Generator, dict[str, Any]]:
     layout: dict[str, Any] = {
         "width": width,
         "blocks": blocks,
-        "affine": original,
-        "bias": not original,
+        "norm": "affine" if original else "plain",
     }
     names = public_names(original=original, blocks=blocks, second=second)
     shapes = _shapes(**layout)
@@ -277,10 +277,10 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _shapes(*, width: int, blocks: int, affine: bool, bias: bool) -> dict[str, tuple[int, ...]]:
+def _shapes(*, width: int, blocks: int, norm: str) -> dict[str, tuple[int, ...]]:
     """Name -> shape of a generator's tensors, without allocating them."""
     with torch.device("meta"):
-        generator = Generator(width=width, blocks=blocks, affine=affine, bias=bias)
+        generator = Generator(width=width, blocks=blocks, norm=norm)
     return {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
 
 

@@ -7,6 +7,9 @@ pixel. (The first preprint has the two swapped.)
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,51 +18,54 @@ KERNEL = 7  # side of the first convolution and of the heads
 LEAK = 0.01  # slope of the critic's LeakyReLU
 
 
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "affine": functools.partial(nn.InstanceNorm2d, affine=True),
+    "plain": nn.InstanceNorm2d,
+    "none": nn.Identity,
+}
+
+
 class Generator(nn.Module):
     """Colour and mask of a face with other action units.
 
-    ``affine`` and ``bias`` exist for the two public implementations. The paper's authors train
-    instance norms with scale and shift and convolutions without bias (the default: 8,471,296
-    parameters at width 64); the well-known reimplementation has plain norms and a bias in every
-    convolution (8,467,584), which the norm behind it cancels. Loading either file into the
-    layout that it was trained in keeps the conversion a renaming, exact to the bit.
+    NORM is one of ``NORMS``, what follows a convolution inside:
+
+    - "affine", the paper's authors: instance norm with scale and shift, convolutions without bias
+      (8,471,296 parameters at width 64);
+    - "plain", the well-known reimplementation: instance norm alone, and convolutions with a bias,
+      which the norm cancels (8,467,584);
+    - "none": a bias and no norm. Instance norm takes from each channel its mean over the image,
+      and with it the brightness of the face and the constant planes of the AUs, of which only the
+      zero padding at the border lets something through. Networks trained for weeks get round
+      that; a small one that learns from true frames is better off without.
     """
 
     def __init__(
-        self,
-        *,
-        width: int = 64,
-        aus: int = 17,
-        blocks: int = 6,
-        affine: bool = True,
-        bias: bool = False,
+        self, *, width: int = 64, aus: int = 17, blocks: int = 6, norm: str = "affine"
     ) -> None:
         super().__init__()
-        self.width, self.aus, self.affine, self.bias = width, aus, affine, bias
-
-        def norm(channels: int) -> nn.InstanceNorm2d:
-            return nn.InstanceNorm2d(channels, affine=affine)
-
+        self.width, self.aus, self.norm = width, aus, norm
+        bias = norm != "affine"
         self.first = nn.Conv2d(3 + aus, width, KERNEL, padding=KERNEL // 2, bias=bias)
-        self.first_norm = norm(width)
+        self.first_norm = NORMS[norm](width)
         self.down = nn.Sequential()
         for channels in (width, 2 * width):  # 128 px -> 64 -> 32
             self.down.append(nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=bias))
-            self.down.append(norm(2 * channels))
+            self.down.append(NORMS[norm](2 * channels))
             self.down.append(nn.ReLU(inplace=True))
-        self.blocks = nn.Sequential(
-            *(Residual(4 * width, affine=affine, bias=bias) for _ in range(blocks))
-        )
+        self.blocks = nn.Sequential(*(Residual(4 * width, norm=norm) for _ in range(blocks)))
         self.up = nn.Sequential()
         for channels in (4 * width, 2 * width):  # 32 px -> 64 -> 128
             self.up.append(
                 nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=bias)
             )
-            self.up.append(norm(channels // 2))
+            self.up.append(NORMS[norm](channels // 2))
             self.up.append(nn.ReLU(inplace=True))
         self.colour = nn.Conv2d(width, 3, KERNEL, padding=KERNEL // 2, bias=False)
         self.mask = nn.Conv2d(width, 1, KERNEL, padding=KERNEL // 2, bias=False)
         self.apply(draw_weights)
+        if norm == "none":
+            scale_weights(self)
 
     def forward(self, image: Tensor, aus: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) in [-1, 1], (N, 17) in [0, 1] -> colour (N, 3, H, W), mask (N, 1, H, W).
@@ -80,14 +86,15 @@ class Generator(nn.Module):
 class Residual(nn.Module):
     """Two convolutions, the input added, no activation after the sum."""
 
-    def __init__(self, channels: int, *, affine: bool, bias: bool) -> None:
+    def __init__(self, channels: int, *, norm: str) -> None:
         super().__init__()
+        bias = norm != "affine"
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=bias),
-            nn.InstanceNorm2d(channels, affine=affine),
+            NORMS[norm](channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1, bias=bias),
-            nn.InstanceNorm2d(channels, affine=affine),
+            NORMS[norm](channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,3 +162,25 @@ def draw_weights(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 0, 0.02)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def scale_weights(generator: Generator) -> None:
+    """First weights of a generator without norms: every layer keeps the size of what it is given.
+
+    The blocks start near the identity, the AUs weigh as much as the colours do, and the mask lies
+    near 0.9: there the colour picture is a tenth of the frame, so that it improves on a copy long
+    before it is a good picture.
+    """
+    with torch.no_grad():
+        for layer in generator.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                taps = layer.weight[0, 0].numel()
+                if isinstance(layer, nn.ConvTranspose2d):
+                    taps //= layer.stride[0] * layer.stride[1]
+                layer.weight.mul_((2 / (taps * layer.in_channels)) ** 0.5 / 0.02)
+        for name, weight in generator.blocks.named_parameters():
+            if name.endswith("body.3.weight"):
+                weight.mul_(0.1)
+        generator.first.weight[:, 3:].mul_(4)
+        generator.colour.weight.mul_(0.3)
+        generator.mask.weight.mul_(0.1).add_(14 / generator.mask.weight.numel())

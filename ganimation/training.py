@@ -63,7 +63,7 @@ from ganimation.drawings import (
 from ganimation.networks import Discriminator, Generator, mix
 
 PAIRED = 100.0  # weight of the paired terms; the paper's are in ``losses``
-COLOUR = 0.3  # of the colour picture alone, within them
+HELD = 0.9  # the constant mask under which the colour picture must be right, too
 WARM_UP = 100  # steps
 FALL = 0.4  # last part of the steps, over which the rate falls to zero
 AVERAGE = 0.998  # memory of the moving average of the weights
@@ -190,9 +190,9 @@ def new_run(seed: int, *, width: int, blocks: int, critic_width: int, size: int)
     """Networks with weights drawn from SEED, and their optimisers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        generator = Generator(width=width, blocks=blocks)
+        generator = Generator(width=width, blocks=blocks, norm="none")
         critic = Discriminator(width=critic_width, size=size)
-    average = Generator(width=width, blocks=blocks).requires_grad_(False).eval()
+    average = Generator(width=width, blocks=blocks, norm="none").requires_grad_(False).eval()
     average.load_state_dict(generator.state_dict())
     return Run(
         generator,
@@ -228,10 +228,14 @@ def train_step(
     source, target = pairs[:, 0], pairs[:, 1]
     frame, colour, mask = animate_pair(run.generator, source, aus[:, 1])
     weight = losses.moving_weight(target, source)
-    paired = (
-        losses.paired_difference(frame, target, weight)
-        + losses.paired_gradient(frame, target, weight)
-        + COLOUR * losses.paired_difference(colour, target, weight)
+    held = mix(source, colour, torch.full_like(mask, HELD))
+    paired = sum(
+        (
+            losses.paired_difference(made, target, weight)
+            + losses.paired_gradient(made, target, weight)
+            for made in (frame, held)
+        ),
+        start=torch.zeros((), device=frame.device),
     )
     loss = PAIRED * paired
     terms = {

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ganimation import checkpoints
 from ganimation.checkpoints import load_generator, save_generator
-from ganimation.networks import Generator
+from ganimation.networks import NORMS, Generator
 
 WIDTH = 64
 
@@ -162,8 +162,9 @@ def test_wrapper_prefix_stale_statistics_and_dropout_are_understood(tmp_path: Pa
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
-def test_our_format_keeps_weights_and_facts(tmp_path: Path, dtype: torch.dtype) -> None:
-    generator = tiny(affine=True)
+@pytest.mark.parametrize("norm", NORMS)
+def test_our_format_keeps_weights_and_facts(tmp_path: Path, dtype: torch.dtype, norm: str) -> None:
+    generator = tiny(norm=norm)
     sha256 = save_tiny(tmp_path / "g.safetensors", generator, dtype=dtype)
     loaded = load_generator(tmp_path / "g.safetensors")
     assert loaded.sha256 == sha256
@@ -285,8 +286,9 @@ def test_safetensors_of_another_kind_are_refused(tmp_path: Path) -> None:
         ("[]", "format None"),
         ('{"version": 2}', "format 2, this mie-x reads 1"),
         ('{"version": 1, "width": "64"}', "width as '64'"),
-        ('{"version": 1, "width": 9999, "blocks": 1, "affine": true, "bias": false}', "bounds"),
-        ('{"version": 1, "width": 2, "blocks": 1, "affine": true, "bias": false}', "other action"),
+        ('{"version": 1, "width": 2, "blocks": 1, "norm": "batch"}', "norm 'batch' is none of"),
+        ('{"version": 1, "width": 9999, "blocks": 1, "norm": "none"}', "bounds"),
+        ('{"version": 1, "width": 2, "blocks": 1, "norm": "none"}', "other action"),
     ],
 )
 def test_a_header_that_is_wrong_is_named(tmp_path: Path, entry: str, message: str) -> None:

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ganimation.networks import Discriminator, Generator, convolve_constant, mix
+from ganimation.networks import NORMS, Discriminator, Generator, convolve_constant, mix
 
 
 def count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def meta_count(kind: type[torch.nn.Module], **options: int) -> int:
+def meta_count(kind: type[torch.nn.Module], **options: str) -> int:
     with torch.device("meta"):
         return count(kind(**options))
 
@@ -21,17 +21,18 @@ def test_the_authors_generator_has_the_published_size() -> None:
 
 
 def test_the_reimplementations_generator_has_the_published_size() -> None:
-    assert meta_count(Generator, affine=False, bias=True) == 8_467_584
+    assert meta_count(Generator, norm="plain") == 8_467_584
 
 
 def test_the_critic_has_the_published_size() -> None:
     assert meta_count(Discriminator) == 44_860_352
 
 
+@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("side", [32, 44])
-def test_generator_keeps_the_image_size_and_its_ranges(number: int, side: int) -> None:
-    generator = Generator(width=4, blocks=1)
+def test_generator_keeps_the_image_size_and_its_ranges(norm: str, number: int, side: int) -> None:
+    generator = Generator(width=4, blocks=1, norm=norm)
     colour, mask = generator(torch.rand(number, 3, side, side) * 2 - 1, torch.rand(number, 17))
     assert colour.shape == (number, 3, side, side)
     assert mask.shape == (number, 1, side, side)
