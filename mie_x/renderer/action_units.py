@@ -24,7 +24,7 @@ from mie_x.records import AUS
 from mie_x.renderer import geometry
 from mie_x.renderer.geometry import fold_sides, lids, lips
 from mie_x.renderer.identity import Person
-from mie_x.renderer.shapes import bell, decay, ridge, step
+from mie_x.renderer.shapes import bell, decay, ridge, stamp, step
 
 
 class Pull(NamedTuple):
@@ -328,7 +328,7 @@ def relief(person: Person, au: int, x: Tensor, y: Tensor, lumps: Tensor) -> Tens
     old = 0.6 + 0.7 * p.age
 
     def mass(height: float, cx: float, cy: float, rx: float, ry: float) -> None:
-        z.add_(bell(ax, y, cx, cy, rx, ry), alpha=height)
+        stamp(z, height, ax, y, (cx, cy, rx, ry))
 
     def furrow_brow(amount: float) -> None:
         mass(1.5 * amount, 15, -18, 10, 6)

@@ -173,19 +173,22 @@ def unproject(person: Person, view: View, pixels: int) -> tuple[Tensor, Tensor]:
     resolution: the surface has no detail that a finer grid would see.
     """
     t = Turn.of(view)
-    u, v = plane(view, pixels // 2)
     det = t.cos_yaw * t.cos_pitch
 
-    def solve(z: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
+    def solve(u: Tensor, v: Tensor, z: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
         nearer = 1 - depth / view.distance
         back = z + PIVOT
         a = u * nearer - t.sin_yaw * back + FOLLOW * PIVOT * t.sin_yaw
         b = v * nearer - t.sin_pitch * t.cos_yaw * back + FOLLOW * PIVOT * t.sin_pitch
         return t.cos_pitch * a / det, (t.sin_pitch * t.sin_yaw * a + t.cos_yaw * b) / det
 
-    z = torch.full_like(u, -10.0)
-    x, y = solve(z, z)
-    for _ in range(8):
-        z = 0.35 * z + 0.65 * camera_surface(person, x, y)
-        x, y = solve(z, t.depth(x, y, z))
+    z = torch.full((pixels // 8, pixels // 8), -10.0)
+    for coarse, rounds in ((8, 5), (2, 4)):  # a coarse answer saves rounds on the finer grid
+        u, v = plane(view, pixels // coarse)
+        z = resize(z, *u.shape)
+        x, y = solve(u, v, z, t.depth(u, v, z))
+        for _ in range(rounds):
+            x, y = solve(u, v, z, t.depth(x, y, z))
+            z = 0.35 * z + 0.65 * camera_surface(person, x, y)
+        x, y = solve(u, v, z, t.depth(x, y, z))
     return resize(x, pixels, pixels), resize(y, pixels, pixels)

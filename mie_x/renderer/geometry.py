@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mie_x.renderer.identity import Eyes, Mouth, Person
-from mie_x.renderer.shapes import bell, decay, inside, ridge, step
+from mie_x.renderer.shapes import bell, decay, inside, ridge, stamp, step
 
 
 def fold_sides(x: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def rest_height(person: Person, x: Tensor, y: Tensor, grain: Tensor) -> tuple[Te
     z = z + nose(p, ax, y)
 
     def mass(height: float, cx: float, cy: float, rx: float, ry: float) -> None:
-        z.add_(bell(ax, y, cx, cy, rx, ry), alpha=height)
+        stamp(z, height, ax, y, (cx, cy, rx, ry))
 
     mass(-s.socket, e.x - 2, e.y - 2, 17, 11)
     mass(s.brow_ridge, e.x - 4, e.y - 17, 21, 7)

@@ -40,6 +40,12 @@ def _screen(pixels: int) -> tuple[Tensor, Tensor]:
     return line.expand(pixels, pixels), line[:, None].expand(pixels, pixels)
 
 
+def _rows(mask: Tensor) -> slice:
+    """The rows that hold true pixels of a mask, at least two."""
+    lines = mask.any(1).nonzero()
+    return slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) > 1 else slice(0, 2)
+
+
 def background(person: Person, view: View, pixels: int) -> Tensor:
     x, y = _screen(pixels)
     way = ((x * math.cos(view.slant) + y * math.sin(view.slant)) * 0.5 + 0.5).clamp(0, 1)
@@ -212,11 +218,13 @@ def layers(
     long = person.hair.style in ("long", "bangs")
     back = outer if long else outer * inside(person.skull.middle + 15 - qy, 4)
     behind = mix(background(person, view, pixels), 0.45 * picture, back)
-    skin, neck, cloth, shirt = _neck(person, view, light, bx, by, mm)
-    behind = mix(behind, skin, neck)
-    behind = mix(behind, cloth, shirt)
-    ear, ear_cover = _ears(person, light, qx, qy, mm)
-    behind = mix(behind, ear, ear_cover * (0.03 if long else 1.0))
+    rows = _rows(by > 25)
+    skin, neck, cloth, shirt = _neck(person, view, light, bx[rows], by[rows], mm)
+    behind[:, rows] = mix(mix(behind[:, rows], skin, neck), cloth, shirt)
+    if not long:
+        rows = _rows((qy - person.ear_y).abs() < 44)
+        ear, cover = _ears(person, light, qx[rows], qy[rows], mm)
+        behind[:, rows] = mix(behind[:, rows], ear, cover)
     # hair throws a soft shadow 3 pixels down a 256 grid
     unit = pixels / 256
     under = shifted_down(blur(front, 5 * unit), max(1, round(3 * unit)))

@@ -31,6 +31,22 @@ def bell(x: Tensor, y: Tensor, cx: Number, cy: Number, rx: Number, ry: Number) -
     return decay(a.mul_(a) + b.mul_(b))
 
 
+def stamp(
+    field: Tensor, amount: float, x: Tensor, y: Tensor, spot: tuple[float, float, float, float]
+) -> None:
+    """Add AMOUNT of a bell at SPOT (cx, cy, rx, ry), in place, to a map whose rows have one y.
+
+    Only the rows that the bell reaches are touched; ``decay`` ends at four radii.
+    """
+    cx, cy, rx, ry = spot
+    top, pitch = float(y[0, 0]), float(y[1, 0] - y[0, 0])
+    first = max(0, int((cy - 4 * ry - top) / pitch))
+    last = min(len(y), int((cy + 4 * ry - top) / pitch) + 2)
+    if first < last:
+        rows = slice(first, last)
+        field[rows].add_(bell(x[rows], y[rows], cx, cy, rx, ry), alpha=amount)
+
+
 def ridge(x: Tensor, centre: Number, radius: Number) -> Tensor:
     """1 where x is CENTRE, 1/e RADIUS away from it."""
     a = (x - centre) / radius

@@ -17,11 +17,16 @@ from torch import Tensor
 from mie_x.renderer import action_units, geometry
 from mie_x.renderer.geometry import fold_sides, lips
 from mie_x.renderer.identity import Person
-from mie_x.renderer.shapes import bell, colour, decay, inside, mix, ridge, sample, step, tint
+from mie_x.renderer.shapes import bell, colour, decay, inside, mix, ridge, sample, stamp, step, tint
 
 X0, X1, Y0, Y1 = -94.0, 94.0, -128.0, 132.0  # mm that the maps cover
 TEXEL = 0.75  # mm; a pixel of a 256 grid is .85
 HEIGHT, RED, EDGE, GLOSS = 0, 1, 4, 5  # channels: height, r, g, b, outline, gloss
+
+
+def rows_between(top: float, bottom: float) -> slice:
+    """Rows of the maps between two heights on the face, mm."""
+    return slice(round((top - Y0) / TEXEL), round((bottom - Y0) / TEXEL))
 
 
 def noise(person: Person, key: int, channels: int, size: int) -> Tensor:
@@ -127,79 +132,126 @@ def _whiskers(
     return chin, lip, 0.35 * h2 + 0.25 * h1
 
 
-def _paint(
-    person: Person, x: Tensor, y: Tensor, lumps: Tensor, fine: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Albedo (3, h, w) in linear light and gloss (h, w) of the skin at rest."""
+def _spots(x: Tensor, y: Tensor, *spots: tuple[float, float, float, float, float]) -> Tensor:
+    """A sum of bells: amount, then cx, cy, rx, ry."""
+    total = torch.zeros_like(y)
+    for amount, cx, cy, rx, ry in spots:
+        stamp(total, amount, x, y, (cx, cy, rx, ry))
+    return total
+
+
+def _complexion(person: Person, x: Tensor, y: Tensor, lumps: Tensor, fine: Tensor) -> Tensor:
+    """Bare skin (3, h, w): uneven, flushed, dark around the eyes, freckled."""
     p, n, e, m, skin = person, person.nose, person.eyes, person.mouth, person.skin
     ax = fold_sides(x)
     blotches = _clouds(p, 3, ((12, 0.7), (40, 0.6), (100, 0.35)))
-    uneven = torch.exp(skin.mottling * (0.036 * lumps + 0.024 * fine))
-    albedo = colour(skin.colour) * uneven
-
-    def around(cx: float, cy: float, rx: float, ry: float) -> Tensor:
-        return bell(ax, y, cx, cy, rx, ry)
-
-    flush = 0.75 * around(40, 30, 17, 14) + 0.8 * around(0, n.length, 13, 9)
-    flush = flush + 0.35 * around(0, m.y + 30, 14, 10) + 0.25 * around(e.x, 8, 15, 5)
+    albedo = colour(skin.colour) * torch.exp(skin.mottling * (0.036 * lumps + 0.024 * fine))
+    flush = _spots(
+        ax,
+        y,
+        (0.75, 40, 30, 17, 14),
+        (0.8, 0, n.length, 13, 9),
+        (0.35, 0, m.y + 30, 14, 10),
+        (0.25, e.x, 8, 15, 5),
+    )
     flush = (skin.redness * (flush + 0.30 + 0.28 * blotches)).clamp(0, 1.6)
     tint(albedo, 0.5 * flush, (1.0, 0.68, 0.70))
-    dark = 0.42 * around(e.x - 2, e.y - 1, 19, 12) + 0.25 * around(e.x - 14, e.y, 6, 7)
-    dark = dark + 0.5 * skin.bags * around(e.x - 4, e.y + 10, 13, 4.5)
+    dark = _spots(
+        ax,
+        y,
+        (0.42, e.x - 2, e.y - 1, 19, 12),
+        (0.25, e.x - 14, e.y, 6, 7),
+        (0.5 * skin.bags, e.x - 4, e.y + 10, 13, 4.5),
+    )
     tint(albedo, dark.clamp(0, 1), (0.72, 0.60, 0.60))
-    tint(albedo, (0.25 - 0.25 * p.tone) * around(0, -50, 45, 25), (1.0, 1.0, 0.93))
+    tint(albedo, _spots(ax, y, (0.25 - 0.25 * p.tone, 0, -50, 45, 25)), (1.0, 1.0, 0.93))
     if skin.shave:
-        jaw = inside(y - (m.y - 26) + 0.25 * (ax - 30), 6) * (1 - around(0, n.length, 16, 14))
+        jaw = inside(y - (m.y - 26) + 0.25 * (ax - 30), 6)
+        jaw = jaw * (1 - _spots(ax, y, (1.0, 0, n.length, 16, 14)))
         tint(albedo, skin.shave * 0.5 * jaw, (0.72, 0.76, 0.80))
     if skin.freckles:
         spots = ((_clouds(p, 4, ((90, 1.0),)) - 0.9) * 2.2).clamp_(0, 1)
-        spots = spots * ridge(y, 20, 38) * (1 - around(e.x, e.y, 16, 9))
+        spots = spots * ridge(y, 20, 38) * (1 - _spots(ax, y, (1.0, e.x, e.y, 16, 9)))
         tint(albedo, 0.75 * skin.freckles * spots, (0.70, 0.50, 0.38))
-    for mx, my, radius in skin.moles:
-        tint(albedo, 0.7 * bell(x, y, mx, my, radius, radius), (0.45, 0.30, 0.25))
+    moles = _spots(x, y, *((0.7, mx, my, radius, radius) for mx, my, radius in skin.moles))
+    tint(albedo, moles.clamp(0, 0.8), (0.45, 0.30, 0.25))
+    return albedo
 
+
+def _lower_face(
+    person: Person, albedo: Tensor, x: Tensor, y: Tensor, lumps: Tensor, fine: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Paint beard, lips and nostrils on ALBEDO in place; what they take from the gloss, or give."""
+    p, n, m, b = person, person.nose, person.mouth, person.beard
+    ax = fold_sides(x)
     lip = lips(m, ax)
     top, bottom = lip.line - lip.upper, lip.line + lip.lower
-    red = inside(y - top + 1.5, 1.2) * inside(bottom + 1.5 - y, 1.2)
-    red = red * inside(m.half_width + 1 - ax, 2)
-    chin, moustache, grain = _whiskers(p, x, ax, y, lip.line, red, lumps)
-    b = p.beard
-    stubble = b.stubble * torch.maximum(chin, 0.85 * moustache) * (0.75 + 0.25 * fine).clamp(0, 1.5)
-    tint(albedo, (0.62 * stubble).clamp(0, 0.85), (0.42, 0.42, 0.45))
-    full = torch.maximum(
-        1.15 * b.beard * torch.maximum(chin, 0.9 * moustache), b.moustache * moustache
-    )
-    full = (full * (0.9 + 0.4 * grain).clamp(0.55, 1.1)).clamp(0, 0.96)
-    hairy = (colour(p.hair.colour) * 0.8 + 0.012) * (1.15 + grain).clamp(0.4, 2.2)
-    albedo = mix(albedo, hairy, full)
-
+    dull = torch.ones_like(y)
+    if b.stubble or b.beard or b.moustache:
+        red = inside(y - top + 1.5, 1.2) * inside(bottom + 1.5 - y, 1.2)
+        red = red * inside(m.half_width + 1 - ax, 2)
+        chin, moustache, grain = _whiskers(p, x, ax, y, lip.line, red, lumps)
+        stubble = b.stubble * torch.maximum(chin, 0.85 * moustache)
+        stubble = stubble * (0.75 + 0.25 * fine).clamp(0, 1.5)
+        tint(albedo, (0.62 * stubble).clamp(0, 0.85), (0.42, 0.42, 0.45))
+        full = 1.15 * b.beard * torch.maximum(chin, 0.9 * moustache)
+        full = torch.maximum(full, b.moustache * moustache)
+        full = (full * (0.9 + 0.4 * grain).clamp(0.55, 1.1)).clamp(0, 0.96)
+        hairy = (colour(p.hair.colour) * 0.8 + 0.012) * (1.15 + grain).clamp(0.4, 2.2)
+        albedo.copy_(mix(albedo, hairy, full))
+        dull = dull * (1 - full)
     mouth = inside(y - top, 1.0) * inside(bottom - y, 1.05) * inside(m.half_width - ax, 0.9)
     wrinkled = 1 + 0.05 * sample(strands(p), x / 80, y / 500)[2]
     flesh = colour(m.colour) * (wrinkled * torch.where(y < lip.line, 0.86, 1.04))
-    albedo = mix(albedo, flesh, 0.86 * mouth)
+    albedo.copy_(mix(albedo, flesh, 0.86 * mouth))
     seam = ridge(y, lip.line, 1.2) * inside(m.half_width + 0.5 - ax, 1.2)
-    albedo = albedo * (1 - 0.68 * seam)
-    tint(
-        albedo, 0.5 * around(m.half_width + 0.3, m.y + 0.72 * m.droop, 2.4, 2.0), (0.55, 0.42, 0.42)
-    )
-
+    albedo.mul_(1 - 0.68 * seam)
+    corner = _spots(ax, y, (0.5, m.half_width + 0.3, m.y + 0.72 * m.droop, 2.4, 2.0))
+    tint(albedo, corner, (0.55, 0.42, 0.42))
     dx, dy = ax - 0.47 * n.half_width, y - n.length - 8.2
     hole = bell(0.94 * dx + 0.3 * dy, dy - 0.28 * dx, 0, 0, 0.27 * n.half_width, 2.3)
     hole = (1.15 * hole - 0.15).clamp(0, 1) * n.nostrils
     tint(albedo, (0.95 * hole).clamp(0, 0.95), (0.16, 0.08, 0.07))
-    tint(albedo, 0.6 * around(n.half_width + 2.2, n.length + 3, 1.6, 6), (0.72, 0.55, 0.52))
+    wing = _spots(ax, y, (0.6, n.half_width + 2.2, n.length + 3, 1.6, 6))
+    tint(albedo, wing, (0.72, 0.55, 0.52))
+    return dull * (1 - 0.8 * hole), 0.7 * mouth * (y > lip.line)
 
+
+def _upper_face(person: Person, albedo: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Paint brows and lids on ALBEDO in place; what is left of the gloss."""
+    p, e = person, person.eyes
+    ax = fold_sides(x)
     brows = brow_mask(p, x, ax, y, strands(p))
-    albedo = mix(albedo, colour(p.brows.colour), brows)
+    albedo.copy_(mix(albedo, colour(p.brows.colour), brows))
     crease, _, lid = geometry.lid_crease(p, ax, y)
     tint(albedo, (0.55 * e.crease * crease).clamp(0, 1), (0.55, 0.42, 0.40))
     if p.makeup:
         shadow = bell(lid.x, lid.y, 2, -6, 15, 6) * inside(lid.upper - lid.y, 1.0)
         tint(albedo, 0.5 * p.makeup * shadow, (0.5, 0.38, 0.38))
+    return 1 - 0.7 * brows
 
-    gloss = 0.35 + 0.9 * around(0, n.length - 4, 9, 12) + 0.5 * around(0, -45, 40, 22)
-    gloss = gloss + 0.35 * around(42, 14, 14, 10) + 0.3 * around(0, m.y + 28, 13, 9)
-    gloss = gloss + 0.14 * around(0, 10, 6, 16) + 0.7 * mouth * (y > lip.line)
-    gloss = gloss * skin.gloss * (1 + 0.14 * fine) * (1 - 0.3 * p.tone)
-    gloss = gloss * (1 - 0.8 * hole) * (1 - full) * (1 - 0.7 * brows)
+
+def _paint(
+    person: Person, x: Tensor, y: Tensor, lumps: Tensor, fine: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Albedo (3, h, w) in linear light and gloss (h, w) of the skin at rest."""
+    p, n, m = person, person.nose, person.mouth
+    ax = fold_sides(x)
+    albedo = _complexion(p, x, y, lumps, fine)
+    low, high = rows_between(16, Y1), rows_between(-48, 16)
+    dull, wet = _lower_face(p, albedo[:, low], x[low], y[low], lumps[low], fine[low])
+    plain = _upper_face(p, albedo[:, high], x[high], y[high])
+    gloss = 0.35 + _spots(
+        ax,
+        y,
+        (0.9, 0, n.length - 4, 9, 12),
+        (0.5, 0, -45, 40, 22),
+        (0.35, 42, 14, 14, 10),
+        (0.3, 0, m.y + 28, 13, 9),
+        (0.14, 0, 10, 6, 16),
+    )
+    gloss[low] += wet
+    gloss = gloss * p.skin.gloss * (1 + 0.14 * fine) * (1 - 0.3 * p.tone)
+    gloss[low] *= dull
+    gloss[high] *= plain
     return albedo, gloss
