@@ -247,6 +247,8 @@ def generate(
             f"{failures[0].path}: {failures[0].reason}",
             err=True,
         )
+    if not shards.read_manifest(out)["samples"]:
+        raise click.ClickException(f"{out} holds no sample: every face failed")
     click.echo(out)
 
 

@@ -261,9 +261,8 @@ def manifest(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         shards.append(
             {"file": f"data/{path.name}", "rows": len(table), "sha256": file_sha256(path)}
         )
-    names = {value: name for name, value in LABELS.items()}
     by_source = {
-        source: {names[label]: n for (owner, label), n in sorted(count.items()) if owner == source}
+        source: {name: count[source, label] for name, label in LABELS.items()}
         for source in settings["sources"]
     }
     return {

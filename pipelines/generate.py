@@ -75,12 +75,19 @@ def make_sources(
         for name, given in (("mie", mie), ("mae", mae))
         if name in names
     }
-    make: dict[str, Callable[[], Source]] = {
+    make: dict[str, Callable[[], au_sources.AuSource]] = {
         "mie": lambda: au_sources.RealMie(clips["mie"]),
         "mae": lambda: au_sources.EarlyMae(clips["mae"], alpha=early[0], beta=early[1]),
         "exp": lambda: au_sources.Expert(table=table, interval=interval),
     }
-    return {name: make[name]() for name in names}
+    made = {name: make[name]() for name in names}
+    for name, given in (("mie", mie), ("mae", mae)):
+        if name in made and (missing := made[name].missing_labels()):
+            raise ValueError(
+                f"{', '.join(map(str, given))}: no clip labelled {' or '.join(missing)} that "
+                f"{name} can use; add some, or leave {name} out of --sources"
+            )
+    return dict(made)
 
 
 def find_faces(
@@ -145,11 +152,7 @@ def prepare(
 
     Writes nothing. Raises ValueError or FileNotFoundError with the path and the remedy.
     """
-    there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise ValueError(f"{there} is a file; give a folder as --out")
-    if not os.access(there, os.W_OK):
-        raise ValueError(f"{there} cannot be written to; give another --out")
+    _check_folder(out)
     loaded = load_generator(weights, unsafe_pickle=unsafe_pickle)
     plan = make_plan(faces, sources, seed=seed)
     settings = {
@@ -180,6 +183,24 @@ def prepare(
         unsafe_pickle=unsafe_pickle,
         left_out=tuple(left_out),
     )
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a place that cannot be written to, and one that holds what is not ours."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file; give a folder as --out")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"{there} cannot be written to; give another --out")
+    if there == out and not shards.paths(out) and not (out / "manifest.json").exists():
+        # A run stopped before its first shard leaves data/ with a partial file, nothing else.
+        strangers = [path for path in out.rglob("*") if path != out / "data"]
+        strangers = [path for path in strangers if path.suffix != ".partial"]
+        if strangers:
+            raise ValueError(
+                f"{out} holds {strangers[0].relative_to(out)}, which is no dataset of mie-x; "
+                "give a new or an empty folder as --out"
+            )
 
 
 def _differing(there: Any, here: Any) -> tuple[Any, Any]:

@@ -34,7 +34,7 @@ class Progress:
                 self.bar.close()
             return
         now = time.monotonic()
-        if now - self.said >= SECONDS_A_LINE or (done == total and now - self.start >= 1):
+        if now - self.said >= SECONDS_A_LINE or (done == total and self.said > self.start):
             self.said = now
             rate = (done - self.already) / max(now - self.start, 1e-9)
             left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown"

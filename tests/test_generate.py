@@ -158,6 +158,18 @@ def test_a_face_that_cannot_be_read_is_recorded_and_the_run_goes_on(
     assert shards.verify(out) == []
 
 
+def test_a_dataset_without_a_sample_is_no_success(tmp_path: Path, tiny_weights: Path) -> None:
+    Image.fromarray(Blob("a").image()).save(tmp_path / "a.png")
+    arguments = ["generate", "--faces", tmp_path, "--align", "none", "--weights", tiny_weights]
+    arguments += ["--out", tmp_path / "out"]
+    assert mie_x(arguments).returncode == 0
+    shard = shards.paths(tmp_path / "out")[0]
+    shards.write_shard(shard, [], [], shards.shard_settings(shard), {})
+    (tmp_path / "out" / "manifest.json").unlink()
+    done = mie_x(arguments)
+    assert done.returncode == 1 and b"no sample" in done.stderr
+
+
 def test_fifty_identities_make_a_shard(tmp_path: Path, tiny_weights: Path) -> None:
     faces = blobs([f"{n:03d}" for n in range(101)])
     small = generate.prepare(
@@ -173,15 +185,30 @@ def test_fifty_identities_make_a_shard(tmp_path: Path, tiny_weights: Path) -> No
     assert rows == [150, 150, 3]
 
 
-def run_command(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mie_x", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env=os.environ | {"PYTHONWARNINGS": "error"},
+def command(arguments: Sequence[object]) -> list[str]:
+    return [sys.executable, "-m", "mie_x", *map(str, arguments)]
+
+
+def mie_x(arguments: Sequence[object]) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process of its own, to its end, every warning an error."""
+    environment = os.environ | {"PYTHONWARNINGS": "error"}
+    return subprocess.run(
+        command(arguments), cwd=ROOT, env=environment, capture_output=True, check=False
     )
+
+
+def kill_after(seconds: float, arguments: Sequence[object]) -> int | None:
+    """Kill -9 the command and its workers after SECONDS; its exit code if it ended before."""
+    process = subprocess.Popen(
+        command(arguments), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return None
 
 
 @pytest.fixture(scope="module")
@@ -202,12 +229,12 @@ def test_killed_at_random_moments_the_folder_ends_byte_identical(
     A folder is killed in until a run of it comes through, then another is begun.
     """
 
-    def command(out: Path) -> list[str]:
-        choice = ["--align", "none", "--weights", str(tiny_weights), "--workers", "2"]
-        return ["generate", "--faces", str(photographs), *choice, "--out", str(out)]
+    def arguments(out: Path, workers: int = 1) -> list[object]:
+        faces = ["--faces", photographs, "--align", "none", "--weights", tiny_weights]
+        return ["generate", *faces, "--sources", "exp", "--workers", workers, "--out", out]
 
     start = time.monotonic()
-    assert run_command(command(tmp_path / "whole")).wait() == 0
+    assert mie_x(arguments(tmp_path / "whole")).returncode == 0
     seconds = time.monotonic() - start
     whole = tree(tmp_path / "whole")
     moments = random.Random(0)
@@ -215,17 +242,13 @@ def test_killed_at_random_moments_the_folder_ends_byte_identical(
     while kills < 20:
         folders += 1
         out = tmp_path / f"killed-{folders}"
-        while True:
-            process = run_command(command(out))
-            try:
-                code = process.wait(moments.uniform(0, seconds) if kills < 20 else None)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                kills += 1
-                now = tree(out) if out.exists() else {}
-                assert {name: now[name] for name in now if name in whole}.items() <= whole.items()
-            else:
-                assert code == 0
+        while kills < 20:
+            code = kill_after(moments.uniform(0, seconds), arguments(out, 1 + kills % 2))
+            if code == 0:
                 break
+            assert code is None
+            kills += 1
+            now = tree(out) if out.exists() else {}
+            assert {name: now[name] for name in now if name in whole}.items() <= whole.items()
+        assert mie_x(arguments(out)).returncode == 0
         assert tree(out) == whole
