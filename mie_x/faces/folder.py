@@ -88,7 +88,7 @@ def identity_of(path: str) -> str:
 def people(pictures: list[str]) -> dict[str, list[str]]:
     """Identity, in code point order -> that person's pictures by path."""
     groups: dict[str, list[str]] = {}
-    for path in sorted(pictures):
+    for path in pictures:
         groups.setdefault(identity_of(path), []).append(path)
     return dict(sorted(groups.items()))
 
@@ -111,11 +111,11 @@ def people_listed(pictures: list[str], table: Path) -> dict[str, list[str]]:
         path = wanted if wanted in exact else composed.get(unicodedata.normalize("NFC", wanted))
         if path is None:
             raise ValueError(
-                f"{table}, row {line}: {_short(file)} is not among the folder's pictures "
+                f"{table}, row {line}: file {_short(file)} is not among the folder's pictures "
                 f"({' '.join(EXTENSIONS)})"
             )
         if path in seen:
-            raise ValueError(f"{table}, row {line}: {_short(file)} is listed twice")
+            raise ValueError(f"{table}, row {line}: file {_short(file)} is listed twice")
         seen.add(path)
         if not identity or len(identity) > LONGEST or not _nameable(identity):
             raise ValueError(
