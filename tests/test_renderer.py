@@ -107,6 +107,22 @@ def test_the_same_seeds_give_the_same_bytes_when_nothing_is_remembered() -> None
     assert first.landmarks.tobytes() == again.landmarks.tobytes()
 
 
+def test_an_action_unit_of_zero_is_rest_and_a_trace_of_one_is_hardly_more() -> None:
+    rest, zero = frames(np.zeros(17, np.float32), only(12, 0.0))
+    assert (rest == zero).all()
+    for au in AUS:
+        assert abs(frames(only(au, 1e-6))[0] - rest).max() <= 1
+
+
+def test_nothing_but_skin_flows() -> None:
+    person = draw_person(next(s for s in range(99) if draw_person(s).hair.style == "short"))
+    flow = render([person], [reference_view()], np.full((1, 17), 0.3), flow=True).flow
+    assert flow is not None
+    assert not flow[0, :, :8].any()  # background and hair
+    assert not flow[0, :, :, :8].any()
+    assert np.hypot(*flow[0, :, 60:90, 40:88]).mean() > 0.3
+
+
 def test_sensor_noise_is_frozen_within_a_view_and_differs_between_views() -> None:
     here, there = draw_view(1), draw_view(2)
     aus = np.stack([REST, only(17, 0.5), REST])

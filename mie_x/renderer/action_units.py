@@ -40,7 +40,7 @@ class Pull(NamedTuple):
 
 PULLS: dict[int, tuple[Pull, ...]] = {
     1: (Pull(11, -19, 14, 13, -0.6, -7.5), Pull(14, -41, 19, 16, 0, -3.4)),
-    2: (Pull(45, -20, 16, 13, 0, -7.5), Pull(46, -41, 19, 16, 0, -3.4)),
+    2: (Pull(44, -20, 17, 13, 0, -7.2), Pull(46, -41, 19, 16, 0, -3.4)),
     4: (
         Pull(12, -15, 14, 11, -3.4, 5.0),
         Pull(34, -17, 17, 11, -2.2, 4.0),
@@ -67,7 +67,7 @@ PULLS: dict[int, tuple[Pull, ...]] = {
         Pull(12, 66, 14, 10, 1.6, -1.0),
     ),
     14: (Pull(25, 70, 11, 11, 4.6, -1.0), Pull(45, 70, 12, 13, -2.8, 0)),
-    15: (Pull(25, 71, 13, 11, 0.4, 5.6), Pull(28, 86, 12, 12, 0, 2.8)),
+    15: (Pull(25, 71, 13, 11, 0.4, 5.2), Pull(28, 86, 12, 12, 0, 2.8)),
     17: (
         Pull(0, 99, 23, 14, 0, -6.4),
         Pull(0, 80, 19, 9, 0, -5.0),
@@ -359,7 +359,7 @@ def relief(person: Person, au: int, x: Tensor, y: Tensor, lumps: Tensor) -> Tens
         case 4:
             furrow_brow(1.0)
         case 6:
-            mass(2.6, 38, 24, 17, 10)
+            mass(3.2, 38, 24, 17, 10)
             under_eye(1.0, 0.9)
             z.sub_(geometry.crow_feet(p, ax, y), alpha=1.3 * old)
             fold_cheek(0.7, 0)
@@ -384,7 +384,7 @@ def relief(person: Person, au: int, x: Tensor, y: Tensor, lumps: Tensor) -> Tens
             z.sub_(geometry.crow_feet(p, ax, y), alpha=0.4 * old)
         case 14:
             mass(-3.4, m.half_width + 6.0, m.y, 3.6, 6)
-            mass(2.4, m.half_width + 12.5, m.y, 5, 8)
+            mass(1.8, m.half_width + 13, m.y, 6.5, 9)
             fold_cheek(0.9, 0)
         case 15:
             z.sub_(

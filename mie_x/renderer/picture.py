@@ -99,7 +99,7 @@ def _around(mask: Tensor, multiple: int) -> Slice2:
     return out[0], out[1]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def stage(person: Person, view: View, size: int, supersample: int) -> Stage:
     """Set the scene of a person and a view on a grid of size * supersample pixels."""
     pixels = size * supersample
@@ -311,7 +311,7 @@ def _gap(s: Stage, at: Posed, skin: Tensor) -> Tensor:
     tooth = inside(bottom - y, 0.5) * inside(0.74 * m.half_width - ax, 2)
     enamel = 1 - 0.45 * (ax / m.half_width).clamp(0, 1) ** 2 - 0.14 * ridge(place.abs(), 4, 0.5)
     enamel = enamel * (0.72 + 0.28 * step(0, 2.5, o.from_upper))
-    within = mix(dark, colour((0.66, 0.60, 0.52)) * enamel, tooth)
+    within = mix(dark, colour((0.76, 0.67, 0.55)) * enamel, tooth)
     return mix(skin, within * (0.8 * view.ambient + 0.5 * view.key), seen)
 
 
@@ -480,13 +480,15 @@ def render(
     """Render N people in N views with action units (N, 17) in [0, 1], in the order of ``AUS``.
 
     Frames of one person and view after one another are cheap: the rest is kept. SIZE times
-    SUPERSAMPLE must be a multiple of 8. Only the CPU is served: the fields are small.
+    SUPERSAMPLE must be a multiple of 8. Only the CPU is served, and best with one torch thread a
+    process: the fields are small.
     """
     if device != "cpu":
         raise ValueError(f"the renderer runs on the CPU, not on {device}")
     if size * supersample % 8 or size < 32:
         raise ValueError(f"size x supersample must be a multiple of 8, not {size} x {supersample}")
-    vectors = torch.as_tensor(aus).detach().to("cpu", torch.float32)
+    given = aus.detach().cpu().numpy() if isinstance(aus, Tensor) else aus
+    vectors = torch.from_numpy(np.array(given, np.float32))
     if vectors.shape != (len(people), len(AUS)) or len(views) != len(people):
         raise ValueError(
             f"{len(people)} people need as many views and AUs of shape (N, {len(AUS)}), "

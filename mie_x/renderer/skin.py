@@ -106,13 +106,13 @@ def brow_mask(person: Person, x: Tensor, ax: Tensor, y: Tensor, hairs: Tensor) -
     half = b.thickness * (0.38 + 0.62 * step(-0.05, 0.2, t)) * (1 - 0.7 * step(0.45, 1.05, t))
     side = torch.sign(x)
     rough = sample(hairs, x / 110, y / 260)[0]
-    off = ((y - middle + 0.2 * rough) / half).abs().clamp(min=1e-3)
+    off = ((y - middle + 0.35 * rough) / half).abs().clamp(min=1e-3)
     mask = decay(torch.exp(torch.log(off) * 2.4))
     mask = mask * inside((t + 0.015) * length, 1.5) * inside((1.02 - t) * length, 2.0)
     slope = 0.8 - 0.75 * t.clamp(0, 1)
     along = (0.55 * ax + (y - middle) * slope) / 75 + 0.3 * side
     grain = sample(hairs, along, ((y - middle) * 0.6 - 0.25 * ax) / 300)[1]
-    return (mask * b.density * (0.94 + 0.2 * grain)).clamp(0, 0.93)
+    return (mask * b.density * (0.97 + 0.13 * grain)).clamp(0, 0.93)
 
 
 def _whiskers(
