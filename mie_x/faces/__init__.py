@@ -214,9 +214,9 @@ def photographs(
     root = Path(folder)
     found = folders.listing(root)
     if not found.pictures:
-        linked = f" ({found.links} links were not followed)" if found.links else ""
         raise ValueError(
-            f"{root}: no picture in this folder{linked}; "
+            f"{root}: no picture in this folder ({found.links} links were not followed, "
+            f"{len(found.unnameable)} names are not Unicode); "
             f"it needs {' '.join(folders.EXTENSIONS)} files"
         )
     root = root.resolve()
@@ -226,9 +226,11 @@ def photographs(
     else:
         people = folders.people_listed(found.pictures, Path(identities))
         failures = []
-    if len(people) < (count or 1):
+    if not people:
+        raise ValueError(f"{identities}: no row below the head; list the photographs to use")
+    if count is not None and len(people) < count:
         raise ValueError(
-            f"{identities or folder}: {count or 1} people asked for, but pictures of only "
+            f"{identities or folder}: {count} people asked for, but pictures of only "
             f"{len(people)}; lower the number or add photographs"
         )
 
