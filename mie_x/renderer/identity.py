@@ -287,7 +287,7 @@ def _eyes(dice: _Dice, fem: float) -> Eyes:
         x=dice.normal(31.8, 1.9),
         y=dice.normal(0, 1.0),
         half_width=dice.normal(15.6, 1.0) + 0.3 * fem,
-        upper=dice.normal(4.9, 0.55) + 0.45 * fem,
+        upper=dice.normal(5.15, 0.6) + 0.45 * fem,
         lower=dice.normal(3.9, 0.4),
         tilt=dice.normal(0.05, 0.055),
         crease=0.2 if monolid else fold,
@@ -421,8 +421,8 @@ def draw_person(seed: int, *, glasses: bool = True, beards: bool = True) -> Pers
         density=_clip(dice.normal(0.84, 0.12), 0.5, 1),
         colour=_rgb(brow_colour),
     )
-    lips = np.array([0.70, 0.36, 0.39]) * (1 - 0.12 * fem) + 0.12 * fem * np.array(
-        [0.72, 0.26, 0.32]
+    lips = np.array([0.66, 0.32, 0.36]) * (1 - 0.12 * fem) + 0.12 * fem * np.array(
+        [0.68, 0.23, 0.30]
     )
     lip_colour = base * lips * np.array([1.0, 0.92, 1.0])
     stick = np.array(LIPSTICK[int(dice.rng.integers(3))]) * (1 - 0.4 * tone)

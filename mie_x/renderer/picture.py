@@ -289,7 +289,7 @@ def _eye(s: Stage, light: Light, at: Posed, skin: Tensor, shadow: Tensor) -> Ten
     thick = (1.15 + 0.44 * p.fem + 0.6 * p.makeup) * (0.62 + 0.38 * step(-1, 0.7, lid.across))
     upper = ridge(lid.y + 0.15 * thick, lid.upper, 0.85 * thick + 0.2 * mm)
     lower = ridge(lid.y, lid.lower + 0.15, 0.65 + 0.25 * mm)
-    lash = (0.74 + 0.2 * p.makeup) * upper + (0.20 + 0.28 * p.makeup) * lower
+    lash = (0.80 + 0.15 * p.makeup) * upper + (0.20 + 0.28 * p.makeup) * lower
     dark = (colour(p.brows.colour) * 0.25).clamp(max=0.02)
     return mix(out, dark, (lash * along).clamp(0, 0.95))
 
@@ -310,6 +310,8 @@ def _gap(s: Stage, at: Posed, skin: Tensor) -> Tensor:
     bottom = o.line + 2.6 - 0.05 * place * place - 1.6 * (ax / m.half_width) ** 2
     tooth = inside(bottom - y, 0.5) * inside(0.74 * m.half_width - ax, 2)
     enamel = 1 - 0.45 * (ax / m.half_width).clamp(0, 1) ** 2 - 0.14 * ridge(place.abs(), 4, 0.5)
+    # the exposure follows the skin; teeth do not
+    enamel = enamel * (1.12 - 0.4 * s.person.tone)
     enamel = enamel * (0.72 + 0.28 * step(0, 2.5, o.from_upper))
     within = mix(dark, colour((0.76, 0.67, 0.55)) * enamel, tooth)
     return mix(skin, within * (0.8 * view.ambient + 0.5 * view.key), seen)

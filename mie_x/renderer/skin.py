@@ -129,7 +129,7 @@ def _whiskers(
     lip = inside(y - (m.y - 15 + 0.10 * ax) + 0.6 * h1, 1.8)
     lip = lip * inside(line - 3.0 - y + 0.12 * ax + 0.6 * h2, 1.3)
     lip = lip * inside(m.half_width + 4 - ax, 2.6) * (1 - 0.35 * ridge(ax, 0, 2.2))
-    return chin, lip, 0.35 * h2 + 0.25 * h1
+    return chin, lip, 0.26 * h2 + 0.20 * h1
 
 
 def _spots(x: Tensor, y: Tensor, *spots: tuple[float, float, float, float, float]) -> Tensor:
@@ -238,7 +238,7 @@ def _paint(
     p, n, m = person, person.nose, person.mouth
     ax = fold_sides(x)
     albedo = _complexion(p, x, y, lumps, fine)
-    low, high = rows_between(16, Y1), rows_between(-48, 16)
+    low, high = rows_between(-14, Y1), rows_between(-48, 16)
     dull, wet = _lower_face(p, albedo[:, low], x[low], y[low], lumps[low], fine[low])
     plain = _upper_face(p, albedo[:, high], x[high], y[high])
     gloss = 0.35 + _spots(
