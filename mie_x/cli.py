@@ -99,10 +99,8 @@ def what_to_make(command: Any) -> Any:
             click.option(
                 "--margin",
                 type=click.FloatRange(-0.25, 2),
-                default=0.05,
-                show_default=True,
                 metavar="SHARE",
-                help="With --align crop: room around the face box, as a share of it.",
+                help="With --align crop: room around the face box, as a share of it. Default: 0.1.",
             ),
             click.option(
                 "--identities",

@@ -96,7 +96,7 @@ def find_faces(
     ids: int | None,
     seed: int,
     align: Align = "similarity",
-    margin: float = MARGIN,
+    margin: float | None = None,
     identities: Path | None = None,
     cache: Path | None = None,
     licence: str | None = None,
@@ -106,6 +106,7 @@ def find_faces(
     if folder is None:
         faces: list[Face] = list(rendered(ids or RENDERED_IDENTITIES, seed=seed))
         return faces, [], {"kind": "rendered", "ids": len(faces), "sha256": _pool_sha256(faces)}
+    margin = MARGIN if margin is None else margin
     found = photographs(
         folder,
         count=ids,
@@ -126,6 +127,9 @@ def find_faces(
         "margin": margin,
         "licence": licence,
         "ids": len(found.faces),
+        "pictures": found.pictures,
+        "pictures_not_listed": found.unlisted,
+        "links_not_followed": found.links,
         "sha256": _pool_sha256(found.faces),
     }
     return list(found.faces), left_out, settings
