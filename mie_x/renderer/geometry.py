@@ -177,8 +177,8 @@ def rest_height(person: Person, x: Tensor, y: Tensor, grain: Tensor) -> tuple[Te
     mass(-2.5, 62, -28, 12, 22)
     mass(2, 22, -50, 22, 18)
     # nose: wings, the ball of the tip, the groove behind each wing, the dip above a round tip
-    mass(4.4 * n.wings, 0.76 * n.half_width, n.length + 4.4, 5.0, 5.0)
-    mass(3.0 * n.tip, 0, n.length - 0.5, 7.4, 7.0)
+    mass(4.6 * n.wings, 0.78 * n.half_width, n.length + 4.8, 4.6, 5.0)
+    mass(3.4 * n.tip, 0, n.length + 0.5, 7.0, 6.6)
     mass(-1.9, n.half_width + 2.9, n.length + 2.8, 2.6, 6.6)
     mass(-1.1, 0.47 * n.half_width, n.length + 0.5, 2.4, 4.0)
     # mouth: barrel of the teeth, philtrum and its columns

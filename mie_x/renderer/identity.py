@@ -10,11 +10,12 @@ any population, and nobody who exists is drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 Rgb = tuple[float, float, float]
+Name = TypeVar("Name", bound=str)
 Style = Literal["bald", "short", "brush", "long", "bangs", "tied", "curly"]
 
 # sRGB, light to dark
@@ -220,7 +221,7 @@ class _Dice:
     def chance(self) -> float:
         return float(self.rng.uniform())
 
-    def pick(self, names: tuple[str, ...], weights: tuple[float, ...]) -> str:
+    def pick(self, names: tuple[Name, ...], weights: tuple[float, ...]) -> Name:
         share = np.array(weights) / sum(weights)
         return names[int(np.searchsorted(np.cumsum(share), self.rng.uniform() * 0.999999))]
 
@@ -330,7 +331,7 @@ def _hair(dice: _Dice, fem: float, age: float, tone: float, colour: Rgb) -> Hair
     combed = dice.uniform(-30, 30)
     sweep = dice.uniform(-9, 9)
     return Hair(
-        style=style,  # type: ignore[arg-type]
+        style=style,
         colour=colour,
         top=top,
         side=side,

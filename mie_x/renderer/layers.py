@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mie_x.renderer import geometry
 from mie_x.renderer.camera import View
 from mie_x.renderer.identity import Person
 from mie_x.renderer.light import Light, normals
@@ -28,11 +29,29 @@ class Layers:
     hair: Tensor
     hair_cover: Tensor
     shaved: Tensor  # coverage of shaved stubble on the skull
-    shaved_colour: Tensor
+    shaved_colour: Tensor  # (3, 1, 1)
     shade: Tensor
-    glasses: Tensor | None
+    glasses: Tensor | None  # colour of the frame, (3, 1, 1)
     glasses_cover: Tensor
     reflection: Tensor
+
+    def cut(self, box: tuple[slice, slice]) -> Layers:
+        """The part of every layer in a box of rows and columns."""
+
+        def part(field: Tensor) -> Tensor:
+            return field[(..., *box)]
+
+        return Layers(
+            behind=part(self.behind),
+            hair=part(self.hair),
+            hair_cover=part(self.hair_cover),
+            shaved=part(self.shaved),
+            shaved_colour=self.shaved_colour,
+            shade=part(self.shade),
+            glasses=self.glasses,
+            glasses_cover=part(self.glasses_cover),
+            reflection=part(self.reflection),
+        )
 
 
 def _screen(pixels: int) -> tuple[Tensor, Tensor]:
@@ -56,11 +75,12 @@ def background(person: Person, view: View, pixels: int) -> Tensor:
 
 
 def _neck(
-    person: Person, view: View, light: Light, bx: Tensor, by: Tensor, mm: float
+    person: Person, view: View, light: Light, bx: Tensor, by: Tensor, below: Tensor, mm: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Neck and shirt: colour and coverage of each.
 
-    The neck's upper end follows the jaw, its lower end stays with the shoulders.
+    The neck's upper end follows the jaw, its lower end stays with the shoulders. BELOW is how far
+    (mm) beyond the outline of the face: the jaw shades the neck.
     """
     s = person.skull
     chin = s.middle + s.bottom
@@ -81,7 +101,7 @@ def _neck(
     depth = depth + 3.0 * muscle + (2.2 - 1.4 * person.fem) * bell(x, by, 0, chin + 22, 6, 12)
     depth = depth - 3.0 * bell(x, by, 0, chin + 52, 9, 8)
     nx, ny, nz = normals(depth, mm)
-    dark = 0.20 + 0.64 * step(4, 48, by - chin + 8 + 0.12 * x.abs())
+    dark = 0.16 + 0.70 * step(-2, 38, below)
     lit = light.irradiance(nx, ny + 0.10, nz, ao=dark * 0.92)
     wide = noise(person, 8, 1, 24)
     mottled = torch.exp(0.05 * sample(wide, bx / 130, by / 130)[0])
@@ -200,7 +220,7 @@ def _glasses(person: Person, qx: Tensor, qy: Tensor, mm: float) -> tuple[Tensor,
     arm = ridge(qy, e.y - 3, 0.7 * g.wire + 0.4 * mm) * inside(ax - e.x - g.width, 0.8)
     arm = arm * inside(person.skull.half_width + 4 - ax, 1.0)
     frame = torch.maximum(torch.maximum(wire, bridge), arm).clamp(0, 0.95)
-    gleam = inside(-rim, 0.8) * (0.018 + 0.05 * ridge(0.6 * dx + dy, -6, 6))
+    gleam = inside(-rim, 0.8) * (0.008 + 0.035 * ridge(0.6 * dx + dy, -6, 6))
     return frame, gleam
 
 
@@ -219,7 +239,8 @@ def layers(
     back = outer if long else outer * inside(person.skull.middle + 15 - qy, 4)
     behind = mix(background(person, view, pixels), 0.45 * picture, back)
     rows = _rows(by > 25)
-    skin, neck, cloth, shirt = _neck(person, view, light, bx[rows], by[rows], mm)
+    below = 85 * (geometry.skull(person, qx[rows].abs(), qy[rows])[1] - 1)
+    skin, neck, cloth, shirt = _neck(person, view, light, bx[rows], by[rows], below, mm)
     behind[:, rows] = mix(mix(behind[:, rows], skin, neck), cloth, shirt)
     if not long:
         rows = _rows((qy - person.ear_y).abs() < 44)
@@ -234,7 +255,7 @@ def layers(
     frame, gleam = _glasses(person, qx, qy, mm)
     glasses = None
     if person.glasses is not None:
-        glasses = colour(person.glasses.colour) * (0.5 + 0.6 * view.key) * torch.ones_like(qx)
+        glasses = colour(person.glasses.colour) * (0.5 + 0.6 * view.key)
         cast = shifted_down(blur(frame, 1.5 * unit), max(1, round(4 * unit)))
         shade = shade * (1 - 0.30 * cast * (1 - frame))
     return Layers(

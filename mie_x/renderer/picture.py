@@ -7,7 +7,8 @@ frames (``Stage``), so that a clip costs little more than its moving skin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -119,14 +120,6 @@ def stage(person: Person, view: View, size: int, supersample: int) -> Stage:
     eyes = (ax - e.x).abs() < e.half_width + 5
     eyes &= (py - e.y).abs() < 17
     mouth = (ax < m.half_width + 16) & (py > m.y - 34) & (py < s.middle + s.bottom + 14)
-    cut = Layers(
-        **{
-            name: _cut(value, box) if isinstance(value, Tensor) and value.shape[-1] > 1 else value
-            for name, value in (
-                (name, getattr(everything, name)) for name in Layers.__dataclass_fields__
-            )
-        }
-    )
     lens = _lens(pixels)
     still = _expose(person, view, _front(everything, everything.behind)) * lens
     return Stage(
@@ -142,7 +135,7 @@ def stage(person: Person, view: View, size: int, supersample: int) -> Stage:
         qy=py.clone(),
         dome=geometry.eyeball_dome(person, *lean(person, px, py)),
         still=_shrink(_shoulder(still), supersample),
-        layers=cut,
+        layers=everything.cut(box),
         sensor=_sensor(view, size),
         gray=_cut(lens, box),
     )
@@ -235,8 +228,7 @@ def _pose(s: Stage, action: Action) -> Posed:
     ex, ey = _cut(x, s.eyes), _cut(y, s.eyes)
     eax = fold_sides(ex)
     posed = lids(s.person.eyes, eax, ey, raised=raised, low=low, shut=action[45])
-    max_, may = fold_sides(_cut(x, s.mouth)), _cut(y, s.mouth)
-    opening = undo_lips(s.person, action, max_, may)
+    opening = undo_lips(s.person, action, fold_sides(_cut(x, s.mouth)), _cut(y, s.mouth))
     if action.units:
         rest[s.mouth] = opening.y
         rest[s.eyes] = undo_lids(s.person, action, eax, ey)
@@ -300,7 +292,7 @@ def _gap(s: Stage, at: Posed, skin: Tensor) -> Tensor:
     x = _cut(at.x, s.mouth)
     ax = fold_sides(x)
     seen = inside(o.within, 0.38 * s.mm) * step(0, 0.9, o.gap)
-    y = _cut(s.qy, s.mouth)
+    y = _cut(s.qy, s.mouth)  # of the skull
     depth = (o.from_upper / (o.gap + 0.4)).clamp(0, 1)
     dark = colour((0.085, 0.022, 0.019)) * (0.5 + 0.9 * depth)
     tongue = 0.85 * step(0.4, 0.9, depth) * step(4, 8, o.gap) * ridge(x, 0, 16)
@@ -468,7 +460,19 @@ def _flow(s: Stage, action: Action) -> NDArray[np.float32]:
     return out.numpy()
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Fields this small lose by threads (ten times the time where cores are shared)."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @torch.no_grad()
+@_one_thread()
 def render(
     people: Sequence[Person],
     views: Sequence[View],
@@ -481,14 +485,13 @@ def render(
 ) -> Rendering:
     """Render N people in N views with action units (N, 17) in [0, 1], in the order of ``AUS``.
 
-    Frames of one person and view after one another are cheap: the rest is kept. SIZE times
-    SUPERSAMPLE must be a multiple of 8. Only the CPU is served, and best with one torch thread a
-    process: the fields are small.
+    Frames of one person and view after one another are cheap: the rest is kept. SIZE is a
+    multiple of 8. Only the CPU is served, on one thread: for more, use processes.
     """
     if device != "cpu":
         raise ValueError(f"the renderer runs on the CPU, not on {device}")
-    if size * supersample % 8 or size < 32:
-        raise ValueError(f"size x supersample must be a multiple of 8, not {size} x {supersample}")
+    if size % 8 or size < 32 or supersample < 1:
+        raise ValueError(f"size must be a multiple of 8 from 32 up, not {size} x {supersample}")
     given = aus.detach().cpu().numpy() if isinstance(aus, Tensor) else aus
     vectors = torch.from_numpy(np.array(given, np.float32))
     if vectors.shape != (len(people), len(AUS)) or len(views) != len(people):
