@@ -101,6 +101,7 @@ def test_the_same_seeds_give_the_same_bytes_when_nothing_is_remembered() -> None
     torch.set_num_threads(2 if threads == 1 else 1)
     try:
         again = render([draw_person(8)], [draw_view(9)], aus)
+        assert torch.get_num_threads() == (2 if threads == 1 else 1)
     finally:
         torch.set_num_threads(threads)
     assert first.images.tobytes() == again.images.tobytes()

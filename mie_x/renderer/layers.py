@@ -122,7 +122,7 @@ def _ears(person: Person, light: Light, qx: Tensor, qy: Tensor, mm: float) -> tu
     p = person
     size = p.ear_size
     dy = (qy - p.ear_y) / (29 * size)
-    out = p.skull.half_width + 0.5 + 3.0 * p.ear_out - 4.0 * dy
+    out = p.skull.half_width - 0.2 + 2.8 * p.ear_out - 4.0 * dy
     dx = (qx.abs() - out) / ((8.8 + 2.8 * p.ear_out) * size * (1 - 0.22 * dy))
     rho = torch.sqrt(dx * dx + dy * dy + 1e-4)
     cover = inside(1 - rho, 0.09)

@@ -251,7 +251,7 @@ def _paint(
         (0.14, 0, 10, 6, 16),
     )
     gloss[low] += wet
-    gloss = gloss * p.skin.gloss * (1 + 0.14 * fine) * (1 - 0.3 * p.tone)
+    gloss = gloss * p.skin.gloss * (1 + 0.14 * fine) * (1 - 0.5 * p.tone)
     gloss[low] *= dull
     gloss[high] *= plain
     return albedo, gloss
