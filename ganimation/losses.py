@@ -21,8 +21,8 @@ CYCLE = 10.0
 MASK_MEAN = 0.1
 MASK_SMOOTHNESS = 1e-5 * 25  # theirs is summed over the batch of 25, ours averaged
 
-MOVED = 4 / 127.5  # a change of four grey levels counts as moving nearly in full
-EMPHASIS = 15.0  # what a moving pixel counts more than a resting one
+REACH = 2.5  # 1 / REACH is 51 grey levels
+FLOOR = 0.3 / 127.5**2  # grey levels squared, where source and target are (nearly) the same
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -71,26 +71,50 @@ def mask_smoothness(mask: Tensor) -> Tensor:
     return (down + right) / len(mask)
 
 
-def moving_weight(target: Tensor, source: Tensor) -> Tensor:
-    """What each pixel of a paired term counts: 1 at rest, up to 1 + EMPHASIS where TARGET moved.
+def paired_error(made: Tensor, target: Tensor, source: Tensor) -> Tensor:
+    """Squared error to the true frame as a share of a copy's: 0 is perfect, 1 is copying.
 
-    A micro-expression is a few grey levels in a few percent of the pixels. Counted evenly, copying
-    the source is so nearly right that nothing else is learned. -> (N, 1, H, W)
+    A micro-expression is a few grey levels in a few percent of the pixels. Counted in grey levels,
+    copying is so nearly right that nothing else is learned, and strong movements drown weak ones;
+    as a share of what there is to gain every pair counts alike. Mean over the pairs.
     """
-    change = (target - source).abs().mean(dim=1, keepdim=True)
-    # Spread a little, so that what must come to rest beside the movement counts too.
-    change = F.max_pool2d(change, 3, stride=1, padding=1)
-    return 1 + EMPHASIS * torch.tanh(change / MOVED)
+    return _share((made - target).square(), (source - target).square())
 
 
-def paired_difference(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean absolute difference to the true frame, each pixel counted by WEIGHT."""
-    return (weight * (generated - target).abs()).mean()
-
-
-def paired_gradient(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def paired_edges(made: Tensor, target: Tensor, source: Tensor) -> Tensor:
     """The same of the differences between neighbouring pixels: edges must move, not blur."""
-    error = generated - target
-    down = (error[:, :, 1:] - error[:, :, :-1]).abs() * weight[:, :, 1:]
-    right = (error[:, :, :, 1:] - error[:, :, :, :-1]).abs() * weight[:, :, :, 1:]
-    return down.mean() + right.mean()
+    error, change = made - target, source - target
+    down, right = (
+        _share(_step(error, axis).square(), _step(change, axis).square()) for axis in (2, 3)
+    )
+    return (down + right) / 2
+
+
+def true_mask(target: Tensor, source: Tensor) -> Tensor:
+    """A mask that knows the true frame: 1 at rest, lower the more TARGET moves: (N, 1, H, W).
+
+    So low that the colour picture need only differ from the source by 1 / REACH where the change
+    is largest: however faint a movement, its colours are plainly other ones. Under this mask the
+    colour picture is judged where it is needed, whatever the learned mask hides.
+    """
+    change = (target - source).abs().amax(dim=1, keepdim=True)
+    near = F.max_pool2d(change, 5, stride=1, padding=2)
+    return 1 - (REACH * near).clamp(max=1)
+
+
+def mask_error(mask: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of MASK to the WANTED one, as a share of that of a mask of 1 everywhere."""
+    return _share((mask - wanted).square(), (1 - wanted).square())
+
+
+def _step(image: Tensor, axis: int) -> Tensor:
+    return image.diff(dim=axis)
+
+
+def _share(error: Tensor, change: Tensor) -> Tensor:
+    """Mean over images of the root of (mean squared error / mean squared change).
+
+    The root keeps the few pairs that go very wrong from steering the rest.
+    """
+    shares = error.mean(dim=(1, 2, 3)) / (change.mean(dim=(1, 2, 3)) + FLOOR)
+    return (shares + 1e-4).sqrt().mean()  # an error below 1 % needs no gradient, least of all 1/0

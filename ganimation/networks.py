@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 KERNEL = 7  # side of the first convolution and of the heads
+STEEPER = 1.15  # tanh(1.15 x) is nearer to x in [-1, 1] than tanh(x) is
 LEAK = 0.01  # slope of the critic's LeakyReLU
 
 
@@ -165,11 +166,9 @@ def draw_weights(layer: nn.Module) -> None:
 
 
 def scale_weights(generator: Generator) -> None:
-    """First weights of a generator without norms: every layer keeps the size of what it is given.
+    """First weights without norms: each layer keeps the size of what it is given (He, 2015).
 
-    The blocks start near the identity, the AUs weigh as much as the colours do, and the mask lies
-    near 0.9: there the colour picture is a tenth of the frame, so that it improves on a copy long
-    before it is a good picture.
+    The blocks start near the identity, and the AUs weigh as much as the colours do.
     """
     with torch.no_grad():
         for layer in generator.modules():
@@ -182,5 +181,42 @@ def scale_weights(generator: Generator) -> None:
             if name.endswith("body.3.weight"):
                 weight.mul_(0.1)
         generator.first.weight[:, 3:].mul_(4)
-        generator.colour.weight.mul_(0.3)
-        generator.mask.weight.mul_(0.1).add_(14 / generator.mask.weight.numel())
+        for head in (generator.colour, generator.mask):
+            head.weight.mul_(0.1)
+
+
+def carry_picture(generator: Generator, *, mask: float) -> None:
+    """Lay out some channels so that the untrained colour picture is nearly the source.
+
+    Red, green, blue and a constant 1 are carried through: going down, every 2 x 2 pixels become
+    four channels, and going up, pixels again; 64 of the 4 width channels inside. What is left to
+    learn is the movement, not to draw a face. The mask starts at MASK everywhere. Without norms
+    only, and for a width of 16 or more.
+    """
+    if generator.norm != "none" or generator.width < 16:
+        raise ValueError("a picture is carried only without norms and at a width of at least 16")
+    middle = KERNEL // 2
+    logit = torch.logit(torch.tensor(mask)).item()
+    with torch.no_grad():
+        weight, bias = generator.first.weight, generator.first.bias
+        assert bias is not None
+        weight[:4] = 0
+        for channel in range(3):
+            weight[channel, channel, middle, middle] = 0.5
+        bias[:4] = torch.tensor([0.5, 0.5, 0.5, 1.0])  # (x + 1) / 2 passes the ReLU; and the 1
+        # A kernel of side 4 and stride 2 has its 2 x 2 pixels at taps 1 and 2.
+        cells = [(channel, y, x) for channel in range(16) for y in (1, 2) for x in (1, 2)]
+        for level, carried in ((0, 4), (3, 16)):
+            down = generator.down[level].get_parameter("weight")
+            down[: 4 * carried] = 0
+            up = generator.up[3 - level].get_parameter("weight")
+            up[:, :carried] = 0
+            for inside, (channel, y, x) in enumerate(cells[: 4 * carried]):
+                down[inside, channel, y, x] = up[inside, channel, y, x] = 1
+        for name, weight in generator.blocks.named_parameters():
+            if name.endswith("body.3.weight"):
+                weight[:64] = 0
+        for channel in range(3):
+            generator.colour.weight[channel, channel, middle, middle] = 2 * STEEPER
+            generator.colour.weight[channel, 3, middle, middle] = -STEEPER
+        generator.mask.weight[0, 3, middle, middle] = logit

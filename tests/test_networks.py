@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ganimation.networks import NORMS, Discriminator, Generator, convolve_constant, mix
+from ganimation.networks import (
+    NORMS,
+    Discriminator,
+    Generator,
+    carry_picture,
+    convolve_constant,
+    mix,
+)
 
 
 def count(network: torch.nn.Module) -> int:
@@ -39,6 +46,19 @@ def test_generator_keeps_the_image_size_and_its_ranges(norm: str, number: int, s
     assert colour.abs().max() <= 1
     assert mask.min() >= 0
     assert mask.max() <= 1
+
+
+def test_a_carried_picture_is_the_colour_before_training() -> None:
+    generator = Generator(width=16, blocks=2, norm="none")
+    carry_picture(generator, mask=0.9)
+    with torch.no_grad():
+        for head in (generator.colour, generator.mask):
+            head.weight[:, 4:] = 0  # the other channels' first, small weights
+            head.weight[head.weight.abs() < 0.5] = 0
+        image = torch.rand(2, 3, 32, 40) * 2 - 1
+        colour, mask = generator(image, torch.rand(2, 17))
+    torch.testing.assert_close(colour, torch.tanh(1.15 * image))
+    torch.testing.assert_close(mask, torch.full_like(mask, 0.9))
 
 
 def test_critic_keeps_a_batch_of_one() -> None:

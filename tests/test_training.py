@@ -76,23 +76,32 @@ def test_the_critics_terms_by_hand() -> None:
     assert losses.mask_mean(torch.full((2, 1, 3, 3), 0.25)).item() == pytest.approx(0.25)
 
 
-def test_moving_pixels_count_more_than_resting_ones() -> None:
-    source = torch.zeros(1, 3, 9, 9)
+def test_a_copy_has_a_paired_error_of_one_whatever_the_size_of_the_change() -> None:
+    source = torch.zeros(3, 3, 8, 8)
     target = source.clone()
-    target[:, :, 4, 4] = 1  # far beyond MOVED
-    weight = losses.moving_weight(target, source)
-    assert weight[0, 0, 4, 4].item() == pytest.approx(1 + losses.EMPHASIS)
-    assert weight[0, 0, 3, 3].item() == pytest.approx(1 + losses.EMPHASIS)  # beside it
-    assert weight[0, 0, 0, 0].item() == 1
-    assert losses.paired_difference(target, target, weight).item() == 0
-    # One of 81 pixels is off by 1.
-    copied = losses.paired_difference(source, target, weight).item()
-    assert copied == pytest.approx((1 + losses.EMPHASIS) / 81)
+    target[0, :, 2:4, 2:4], target[1, :, 2:4, 2:4] = 1, 0.5  # the third pair is at rest
+    copied = losses.paired_error(source, target, source).item()
+    assert copied == pytest.approx((1 + 1 + 0.01) / 3, abs=1e-3)
+    assert losses.paired_edges(source, target, source).item() == pytest.approx(copied, abs=1e-3)
+    halfway = losses.paired_error((source + target) / 2, target, source).item()
+    assert halfway == pytest.approx((0.5 + 0.5 + 0.01) / 3, abs=1e-3)
+    assert losses.paired_error(target, target, source).item() == pytest.approx(0.01)
 
 
-def test_a_shifted_grey_has_no_error_in_its_gradients() -> None:
-    target, weight = torch.rand(1, 3, 5, 5), torch.ones(1, 1, 5, 5)
-    assert losses.paired_gradient(target + 0.1, target, weight).item() == pytest.approx(0, abs=1e-6)
+def test_the_true_mask_opens_where_the_target_moves() -> None:
+    source = torch.zeros(1, 3, 16, 16)
+    target = source.clone()
+    target[0, 1, 8, 8] = 0.1
+    mask = losses.true_mask(target, source)
+    assert mask[0, 0, 8, 8].item() == pytest.approx(1 - 0.1 * losses.REACH)
+    assert mask[0, 0, 6, 10].item() == mask[0, 0, 8, 8].item()  # and two pixels around
+    assert mask[0, 0, 5, 8].item() == 1
+    assert losses.mask_error(torch.ones_like(mask), mask).item() == pytest.approx(1, abs=0.01)
+
+
+def test_a_shifted_grey_has_no_error_in_its_edges() -> None:
+    target, source = torch.rand(2, 3, 5, 5), torch.rand(2, 3, 5, 5)
+    assert losses.paired_edges(target + 0.1, target, source).item() == pytest.approx(0.01, abs=1e-4)
 
 
 def test_training_resumes_to_the_bit(tmp_path: Path, pool: Path) -> None:
@@ -117,7 +126,7 @@ def test_training_learns_and_writes_what_it_says(tmp_path: Path, pool: Path) -> 
     log = (tmp_path / "run" / "log.jsonl").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
     assert [line["step"] for line in lines] == [50, 60, 60]
-    assert lines[1]["paired"] < lines[0]["paired"]
+    assert lines[1]["taught_error"] < lines[0]["taught_error"]
     assert {"critic", "critic_penalty", "aus", "cycle", "mask_mean"} <= lines[0].keys()
     assert "held_out_gain_db" in lines[2]
     assert (tmp_path / "run" / "sheet.png").exists()
