@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 KERNEL = 7  # side of the first convolution and of the heads
-STEEPER = 1.15  # tanh(1.15 x) is nearer to x in [-1, 1] than tanh(x) is
+# The inverse of tanh on [0, 0.96] in three straight pieces: where it bends, and the slopes.
+KNOTS = (0.5, 0.84)
+SLOPES = (1.09, 2.0, 5.7)
 LEAK = 0.01  # slope of the critic's LeakyReLU
 
 
@@ -186,7 +188,7 @@ def scale_weights(generator: Generator) -> None:
 
 
 def carry_picture(generator: Generator, *, mask: float) -> None:
-    """Lay out some channels so that the untrained colour picture is nearly the source.
+    """Lay out some channels so that the untrained colour picture is the source, to 5 grey levels.
 
     Red, green, blue and a constant 1 are carried through: going down, every 2 x 2 pixels become
     four channels, and going up, pixels again; 64 of the 4 width channels inside. What is left to
@@ -216,7 +218,20 @@ def carry_picture(generator: Generator, *, mask: float) -> None:
         for name, weight in generator.blocks.named_parameters():
             if name.endswith("body.3.weight"):
                 weight[:64] = 0
-        for channel in range(3):
-            generator.colour.weight[channel, channel, middle, middle] = 2 * STEEPER
-            generator.colour.weight[channel, 3, middle, middle] = -STEEPER
+        # The heads see the picture p = (x + 1) / 2 in channels 0 to 2 and the 1 in channel 3; tanh
+        # of SLOPES[0] (2 p - 1), bent further at each of KNOTS to either side, is nearly x.
+        colour, up = generator.colour.weight, generator.up[3].get_parameter("weight")
+        up_bias = generator.up[3].get_parameter("bias")
+        colour[:] = 0
+        generator.mask.weight[:] = 0
         generator.mask.weight[0, 3, middle, middle] = logit
+        for channel in range(3):
+            colour[channel, channel, middle, middle] = 2 * SLOPES[0]
+            colour[channel, 3, middle, middle] = -SLOPES[0]
+            for number, knot in enumerate(KNOTS):
+                bend = SLOPES[number + 1] - SLOPES[number]
+                for side, sign in enumerate((1, -1)):  # relu(x - knot), relu(-x - knot)
+                    bent = 4 + 4 * channel + 2 * number + side
+                    up[:, bent] = 2 * sign * up[:, channel]
+                    up_bias[bent] = -sign - knot
+                    colour[channel, bent, middle, middle] = sign * bend

@@ -52,12 +52,9 @@ def test_a_carried_picture_is_the_colour_before_training() -> None:
     generator = Generator(width=16, blocks=2, norm="none")
     carry_picture(generator, mask=0.9)
     with torch.no_grad():
-        for head in (generator.colour, generator.mask):
-            head.weight[:, 4:] = 0  # the other channels' first, small weights
-            head.weight[head.weight.abs() < 0.5] = 0
-        image = torch.rand(2, 3, 32, 40) * 2 - 1
+        image = (torch.rand(2, 3, 32, 40) * 2 - 1) * 0.96
         colour, mask = generator(image, torch.rand(2, 17))
-    torch.testing.assert_close(colour, torch.tanh(1.15 * image))
+    torch.testing.assert_close(colour, image, rtol=0, atol=5 / 127.5)
     torch.testing.assert_close(mask, torch.full_like(mask, 0.9))
 
 

@@ -119,14 +119,14 @@ def test_training_resumes_to_the_bit(tmp_path: Path, pool: Path) -> None:
 
 
 def test_training_learns_and_writes_what_it_says(tmp_path: Path, pool: Path) -> None:
-    path = run_tiny(tmp_path / "run", 60, pool=pool, rate=5e-3, width=4)
+    path = run_tiny(tmp_path / "run", 100, pool=pool, rate=1e-3, width=16)
     loaded = load_generator(path)
-    assert loaded.metadata["steps"] == 60
+    assert loaded.metadata["steps"] == 100
     assert "no photographs" in loaded.metadata["data"]
     log = (tmp_path / "run" / "log.jsonl").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
-    assert [line["step"] for line in lines] == [50, 60, 60]
-    assert lines[1]["taught_error"] < lines[0]["taught_error"]
+    assert [line["step"] for line in lines] == [50, 100, 100]
+    assert lines[1]["error"] < lines[0]["error"]
     assert {"critic", "critic_penalty", "aus", "cycle", "mask_mean"} <= lines[0].keys()
     assert "held_out_gain_db" in lines[2]
     assert (tmp_path / "run" / "sheet.png").exists()
