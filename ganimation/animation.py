@@ -42,8 +42,7 @@ def animate(
             source = to_signed(image.to(device, non_blocking=True))
             with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
                 colour, mask = generator(source, vectors.to(device, non_blocking=True))
-            # Mixed in float32: in bfloat16 the untouched source would lose grey levels.
-            frame = to_levels(mix(source, colour.float(), mask.float()))
+            frame = to_levels(mix(source, colour, mask))
             frames[rows] = frame.cpu().numpy()
     return frames
 

@@ -22,6 +22,8 @@ MASK_MEAN = 0.1
 MASK_SMOOTHNESS = 1e-5 * 25  # theirs is summed over the batch of 25, ours averaged
 
 REACH = 2.5  # 1 / REACH is 51 grey levels
+NEARLY = 1e-6  # nearest that a mask is taken to 0 or 1
+OPEN_FLOOR = 0.002  # share of an image
 FLOOR = 0.3 / 127.5**2  # grey levels squared, where source and target are (nearly) the same
 
 
@@ -103,8 +105,16 @@ def true_mask(target: Tensor, source: Tensor) -> Tensor:
 
 
 def mask_error(mask: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of MASK to the WANTED one, as a share of that of a mask of 1 everywhere."""
-    return _share((mask - wanted).square(), (1 - wanted).square())
+    """How far MASK is from the WANTED one, as a share of how far that is open; mean over images.
+
+    The distance is the relative entropy of two coins that fall on "open" with 1 - mask. Its slope
+    does not die where a mask has closed (sigmoid near 1), as that of a difference does.
+    """
+    open_, wanted_open = (1 - m.clamp(NEARLY, 1 - NEARLY) for m in (mask, wanted))
+    distance = wanted_open * (wanted_open / open_).log()
+    distance = distance + (1 - wanted_open) * ((1 - wanted_open) / (1 - open_)).log()
+    shares = distance.mean(dim=(1, 2, 3)) / (wanted_open.mean(dim=(1, 2, 3)) + OPEN_FLOOR)
+    return shares.mean()
 
 
 def _step(image: Tensor, axis: int) -> Tensor:

@@ -83,6 +83,8 @@ class Generator(nn.Module):
         x = F.relu(self.first_norm(x))
         x = self.up(self.blocks(self.down(x)))  # (N, 4 width, H/4, W/4) inside
         heads = F.conv2d(x, torch.cat([self.colour.weight, self.mask.weight]), padding=KERNEL // 2)
+        # Where autocast has made them bfloat16: a mask would have no value between .996 and 1.
+        heads = heads.to(torch.promote_types(heads.dtype, torch.float32))
         return torch.tanh(heads[:, :3]), torch.sigmoid(heads[:, 3:])
 
 

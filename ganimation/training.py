@@ -298,10 +298,9 @@ def critic_step(
 def animate_pair(
     generator: Generator, source: Tensor, aus: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The mixed frame, the colour picture and the mask, float32; the network runs in bfloat16."""
+    """Mixed frame, colour picture and mask, float32; the convolutions run in bfloat16."""
     with torch.autocast(source.device.type, torch.bfloat16):
         colour, mask = generator(source, aus)
-    colour, mask = colour.float(), mask.float()
     return mix(source, colour, mask), colour, mask
 
 

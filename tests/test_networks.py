@@ -58,6 +58,15 @@ def test_a_carried_picture_is_the_colour_before_training() -> None:
     torch.testing.assert_close(mask, torch.full_like(mask, 0.9))
 
 
+def test_a_mask_is_finer_than_bfloat16() -> None:
+    generator = Generator(width=16, blocks=1, norm="none")
+    carry_picture(generator, mask=0.999)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        _, mask = generator(torch.zeros(1, 3, 16, 16), torch.zeros(1, 17))
+    assert mask.dtype == torch.float32
+    assert mask.mean().item() == pytest.approx(0.999, abs=1e-4)
+
+
 def test_critic_keeps_a_batch_of_one() -> None:
     scores, aus = Discriminator(width=2)(torch.zeros(1, 3, 128, 128))
     assert scores.shape == (1, 2, 2)

@@ -96,7 +96,16 @@ def test_the_true_mask_opens_where_the_target_moves() -> None:
     assert mask[0, 0, 8, 8].item() == pytest.approx(1 - 0.1 * losses.REACH)
     assert mask[0, 0, 6, 10].item() == mask[0, 0, 8, 8].item()  # and two pixels around
     assert mask[0, 0, 5, 8].item() == 1
-    assert losses.mask_error(torch.ones_like(mask), mask).item() == pytest.approx(1, abs=0.01)
+    assert losses.mask_error(mask, mask).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_closed_mask_is_still_told_to_open() -> None:
+    wanted = torch.full((1, 1, 4, 4), 0.75)
+    logit = torch.full((1, 1, 4, 4), 12.0, requires_grad=True)
+    losses.mask_error(torch.sigmoid(logit), wanted).backward()  # type: ignore[no-untyped-call]
+    assert logit.grad is not None
+    # d/dlogit of the entropy is mask - wanted: 0.25 a pixel, as a share of 0.252, mean over 16.
+    assert logit.grad.sum().item() == pytest.approx(0.25 / 0.252, rel=1e-2)
 
 
 def test_a_shifted_grey_has_no_error_in_its_edges() -> None:
