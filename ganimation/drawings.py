@@ -135,10 +135,10 @@ def read_clip(folder: Path, number: int) -> Clip:
 def draw_pair(rng: np.random.Generator, frames: int) -> tuple[int, int]:
     """Choose source and target among FRAMES, of which the first is neutral.
 
-    The source is neutral in 7 of 10, as the faces to be animated mostly are; in 1 of 12 the
+    The source is neutral in 9 of 10, as the faces to be animated mostly are; in 1 of 12 the
     target is the source, so that asking for what is there changes nothing.
     """
-    source = 0 if rng.random() < 0.7 else int(rng.integers(frames))
+    source = 0 if rng.random() < 0.9 else int(rng.integers(frames))
     if rng.random() < 1 / 12:
         return source, source
     return source, (source + int(rng.integers(1, frames))) % frames

@@ -101,6 +101,7 @@ def true_mask(target: Tensor, source: Tensor) -> Tensor:
     """
     change = (target - source).abs().amax(dim=1, keepdim=True)
     near = F.max_pool2d(change, 5, stride=1, padding=2)
+    near = F.avg_pool2d(near, 5, stride=1, padding=2, count_include_pad=False)
     return 1 - (REACH * near).clamp(max=1)
 
 

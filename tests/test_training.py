@@ -94,8 +94,8 @@ def test_the_true_mask_opens_where_the_target_moves() -> None:
     target[0, 1, 8, 8] = 0.1
     mask = losses.true_mask(target, source)
     assert mask[0, 0, 8, 8].item() == pytest.approx(1 - 0.1 * losses.REACH)
-    assert mask[0, 0, 6, 10].item() == mask[0, 0, 8, 8].item()  # and two pixels around
-    assert mask[0, 0, 5, 8].item() == 1
+    assert mask[0, 0, 8, 8] < mask[0, 0, 5, 8] < 1  # and around, fading
+    assert mask[0, 0, 3, 8].item() == 1
     assert losses.mask_error(mask, mask).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -161,7 +161,7 @@ def test_augmentation_treats_both_images_alike() -> None:
     assert torch.equal(pairs[:, 0], pairs[:, 1])
     assert pairs.shape == (8, 2, 3, 32, 32)
     assert pairs.abs().max() <= 1
-    assert (pairs[:, 0] - face[:, 0]).abs().amax(dim=(1, 2, 3)).gt(0.1).sum() >= 4
+    assert (pairs[:, 0] - face[:, 0]).abs().amax(dim=(1, 2, 3)).gt(0.1).any()
 
 
 def test_training_people_are_met_nowhere_else() -> None:
@@ -187,7 +187,7 @@ def test_drawn_aus_are_micro_and_show_every_unit_alone() -> None:
 def test_sources_are_mostly_neutral_and_sometimes_the_target() -> None:
     rng = np.random.default_rng(0)
     pairs = np.array([draw_pair(rng, FRAMES) for _ in range(4000)])
-    assert (pairs[:, 0] == 0).mean() == pytest.approx(0.7 + 0.3 / 8, abs=0.03)
+    assert (pairs[:, 0] == 0).mean() == pytest.approx(0.9 + 0.1 / 8, abs=0.02)
     assert (pairs[:, 0] == pairs[:, 1]).mean() == pytest.approx(1 / 12, abs=0.02)
     assert pairs.min() == 0
     assert pairs.max() == FRAMES - 1
