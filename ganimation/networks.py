@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 KERNEL = 7  # side of the first convolution and of the heads
+CARRYING = 24  # width from which there is room for the picture, 17 AUs, and what is to be learned
+AU_GAIN = 4.0  # on micro intensities near 0.2, so that they weigh what colours in [0, 1] do
 # The inverse of tanh on [0, 0.96] in three straight pieces: where it bends, and the slopes.
 KNOTS = (0.5, 0.84)
 SLOPES = (1.09, 2.0, 5.7)
@@ -189,37 +191,42 @@ def scale_weights(generator: Generator) -> None:
             head.weight.mul_(0.1)
 
 
-def carry_picture(generator: Generator, *, mask: float) -> None:
+def carry_inputs(generator: Generator, *, mask: float) -> None:
     """Lay out some channels so that the untrained colour picture is the source, to 5 grey levels.
 
     Red, green, blue and a constant 1 are carried through: going down, every 2 x 2 pixels become
     four channels, and going up, pixels again; 64 of the 4 width channels inside. What is left to
-    learn is the movement, not to draw a face. The mask starts at MASK everywhere. Without norms
-    only, and for a width of 16 or more.
+    learn is the movement, not to draw a face. The AUs are carried down too, a channel each, so
+    that the blocks find them apart from the texture. The mask starts at MASK everywhere. Without
+    norms only, and for a width of CARRYING or more.
     """
-    if generator.norm != "none" or generator.width < 16:
-        raise ValueError("a picture is carried only without norms and at a width of at least 16")
+    if generator.norm != "none" or generator.width < CARRYING:
+        raise ValueError(f"inputs are carried without norms and from a width of {CARRYING} on")
     middle = KERNEL // 2
     logit = torch.logit(torch.tensor(mask)).item()
     with torch.no_grad():
         weight, bias = generator.first.weight, generator.first.bias
         assert bias is not None
-        weight[:4] = 0
+        weight[: 4 + generator.aus] = 0
         for channel in range(3):
             weight[channel, channel, middle, middle] = 0.5
         bias[:4] = torch.tensor([0.5, 0.5, 0.5, 1.0])  # (x + 1) / 2 passes the ReLU; and the 1
+        for number in range(generator.aus):
+            weight[4 + number, 3 + number, middle, middle] = AU_GAIN
         # A kernel of side 4 and stride 2 has its 2 x 2 pixels at taps 1 and 2.
         cells = [(channel, y, x) for channel in range(16) for y in (1, 2) for x in (1, 2)]
         for level, carried in ((0, 4), (3, 16)):
             down = generator.down[level].get_parameter("weight")
-            down[: 4 * carried] = 0
+            down[: 4 * carried + generator.aus] = 0
+            for number in range(generator.aus):
+                down[4 * carried + number, carried + number, 1, 1] = 1
             up = generator.up[3 - level].get_parameter("weight")
             up[:, :carried] = 0
             for inside, (channel, y, x) in enumerate(cells[: 4 * carried]):
                 down[inside, channel, y, x] = up[inside, channel, y, x] = 1
         for name, weight in generator.blocks.named_parameters():
             if name.endswith("body.3.weight"):
-                weight[:64] = 0
+                weight[: 64 + generator.aus] = 0
         # The heads see the picture p = (x + 1) / 2 in channels 0 to 2 and the 1 in channel 3; tanh
         # of SLOPES[0] (2 p - 1), bent further at each of KNOTS to either side, is nearly x.
         colour, up = generator.colour.weight, generator.up[3].get_parameter("weight")

@@ -10,7 +10,7 @@ a touch on the paired terms, because they cost as much again. 0 leaves them out.
 The failure to be feared is the mask at 1 everywhere, a generator that copies (users of both public
 implementations report it). Against it the colour picture is also judged under the mask that the
 true frame calls for, so that it learns even where its own mask hides it; the own mask is drawn
-towards that mask; and the untrained generator already paints its source (``carry_picture``), so
+towards that mask; and the untrained generator already paints its source (``carry_inputs``), so
 that only the movement is left to learn.
 
 The schedule is a short warm-up, a flat rate, and a linear fall to zero over the last part; so a run
@@ -64,7 +64,7 @@ from ganimation.drawings import (
     read_clip,
     start_filling,
 )
-from ganimation.networks import Discriminator, Generator, carry_picture, mix
+from ganimation.networks import CARRYING, Discriminator, Generator, carry_inputs, mix
 
 PAIRED = 10.0  # weight of the paired terms; the paper's are in ``losses``
 EDGES = 0.3
@@ -197,8 +197,8 @@ def new_run(seed: int, *, width: int, blocks: int, critic_width: int, size: int)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = Generator(width=width, blocks=blocks, norm="none")
-        if width >= 16:
-            carry_picture(generator, mask=0.95)
+        if width >= CARRYING:
+            carry_inputs(generator, mask=0.95)
         critic = Discriminator(width=critic_width, size=size)
     average = Generator(width=width, blocks=blocks, norm="none").requires_grad_(False).eval()
     average.load_state_dict(generator.state_dict())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganimation.checkpoints import save_generator
-from ganimation.networks import Generator, carry_picture
+from ganimation.networks import Generator, carry_inputs
 from mie_x.records import AUS
 from pipelines.measure_generator import cosine, decibels, measure, measured_aus, movement
 
@@ -50,8 +50,8 @@ def test_measured_aus_show_each_unit_alone_and_some_together() -> None:
 @pytest.mark.slow
 def test_a_generator_that_copies_gains_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    generator = Generator(width=16, blocks=0, norm="none")
-    carry_picture(generator, mask=0.9999)
+    generator = Generator(width=24, blocks=0, norm="none")
+    carry_inputs(generator, mask=0.9999)
     path = tmp_path / "copies.safetensors"
     save_generator(path, generator, steps=0, data="none", licence="CC0-1.0")
     figures = measure(path, identities=1, seed=0)

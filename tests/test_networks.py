@@ -8,7 +8,7 @@ from ganimation.networks import (
     NORMS,
     Discriminator,
     Generator,
-    carry_picture,
+    carry_inputs,
     convolve_constant,
     mix,
 )
@@ -49,8 +49,8 @@ def test_generator_keeps_the_image_size_and_its_ranges(norm: str, number: int, s
 
 
 def test_a_carried_picture_is_the_colour_before_training() -> None:
-    generator = Generator(width=16, blocks=2, norm="none")
-    carry_picture(generator, mask=0.9)
+    generator = Generator(width=24, blocks=2, norm="none")
+    carry_inputs(generator, mask=0.9)
     with torch.no_grad():
         image = (torch.rand(2, 3, 32, 40) * 2 - 1) * 0.96
         colour, mask = generator(image, torch.rand(2, 17))
@@ -59,8 +59,8 @@ def test_a_carried_picture_is_the_colour_before_training() -> None:
 
 
 def test_a_mask_is_finer_than_bfloat16() -> None:
-    generator = Generator(width=16, blocks=1, norm="none")
-    carry_picture(generator, mask=0.999)
+    generator = Generator(width=24, blocks=1, norm="none")
+    carry_inputs(generator, mask=0.999)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         _, mask = generator(torch.zeros(1, 3, 16, 16), torch.zeros(1, 17))
     assert mask.dtype == torch.float32

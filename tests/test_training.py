@@ -128,7 +128,7 @@ def test_training_resumes_to_the_bit(tmp_path: Path, pool: Path) -> None:
 
 
 def test_training_learns_and_writes_what_it_says(tmp_path: Path, pool: Path) -> None:
-    path = run_tiny(tmp_path / "run", 100, pool=pool, rate=1e-3, width=16)
+    path = run_tiny(tmp_path / "run", 100, pool=pool, rate=1e-3, width=24)
     loaded = load_generator(path)
     assert loaded.metadata["steps"] == 100
     assert "no photographs" in loaded.metadata["data"]
