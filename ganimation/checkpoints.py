@@ -3,7 +3,7 @@
 Our format is safetensors, which can hold nothing that runs. Its header carries one metadata
 entry, ``mie-x generator``, a JSON object::
 
-    {"version": 1, "width": 32, "blocks": 6, "norm": "affine", "aus": [1, 2, ...],
+    {"version": 1, "width": 32, "blocks": 6, "norm": "affine", "motion": true, "aus": [1, ...],
      "steps": 8000, "data": "...", "licence": "..."}
 
 The two public formats are pickles by PyTorch, named ``net_epoch_<E>_id_G.pth`` (the authors'
@@ -41,7 +41,7 @@ LARGEST = 2 << 30  # bytes; the published networks take 34 MB
 WIDEST, DEEPEST = 1024, 64  # sizes beyond which a header is a mistake or an attack
 
 # The generator's constructor arguments in the metadata, and their types.
-LAYOUT = {"width": int, "blocks": int, "norm": str}
+LAYOUT = {"width": int, "blocks": int, "norm": str, "motion": bool}
 
 # Of a safetensors header: what a generator may be stored as.
 DTYPES = {"F16": torch.float16, "F32": torch.float32}
@@ -76,6 +76,7 @@ def save_generator(
         "width": generator.width,
         "blocks": len(generator.blocks),
         "norm": generator.norm,
+        "motion": generator.motion is not None,
         "aus": AUS,
         "steps": steps,
         "data": data,
@@ -206,6 +207,7 @@ def _read_pickle(path: Path) -> tuple[Generator, dict[str, Any]]:
         "width": width,
         "blocks": blocks,
         "norm": "affine" if original else "plain",
+        "motion": False,
     }
     names = public_names(original=original, blocks=blocks, second=second)
     shapes = _shapes(**layout)
@@ -277,10 +279,10 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _shapes(*, width: int, blocks: int, norm: str) -> dict[str, tuple[int, ...]]:
+def _shapes(*, width: int, blocks: int, norm: str, motion: bool) -> dict[str, tuple[int, ...]]:
     """Name -> shape of a generator's tensors, without allocating them."""
     with torch.device("meta"):
-        generator = Generator(width=width, blocks=blocks, norm=norm)
+        generator = Generator(width=width, blocks=blocks, norm=norm, motion=motion)
     return {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
 
 

@@ -21,9 +21,6 @@ CYCLE = 10.0
 MASK_MEAN = 0.1
 MASK_SMOOTHNESS = 1e-5 * 25  # theirs is summed over the batch of 25, ours averaged
 
-REACH = 2.5  # 1 / REACH is 51 grey levels
-NEARLY = 1e-6  # nearest that a mask is taken to 0 or 1
-OPEN_FLOOR = 0.002  # share of an image
 FLOOR = 0.3 / 127.5**2  # grey levels squared, where source and target are (nearly) the same
 
 
@@ -90,32 +87,6 @@ def paired_edges(made: Tensor, target: Tensor, source: Tensor) -> Tensor:
         _share(_step(error, axis).square(), _step(change, axis).square()) for axis in (2, 3)
     )
     return (down + right) / 2
-
-
-def true_mask(target: Tensor, source: Tensor) -> Tensor:
-    """A mask that knows the true frame: 1 at rest, lower the more TARGET moves: (N, 1, H, W).
-
-    So low that the colour picture need only differ from the source by 1 / REACH where the change
-    is largest: however faint a movement, its colours are plainly other ones. Under this mask the
-    colour picture is judged where it is needed, whatever the learned mask hides.
-    """
-    change = (target - source).abs().amax(dim=1, keepdim=True)
-    near = F.max_pool2d(change, 5, stride=1, padding=2)
-    near = F.avg_pool2d(near, 5, stride=1, padding=2, count_include_pad=False)
-    return 1 - (REACH * near).clamp(max=1)
-
-
-def mask_error(mask: Tensor, wanted: Tensor) -> Tensor:
-    """How far MASK is from the WANTED one, as a share of how far that is open; mean over images.
-
-    The distance is the relative entropy of two coins that fall on "open" with 1 - mask. Its slope
-    does not die where a mask has closed (sigmoid near 1), as that of a difference does.
-    """
-    open_, wanted_open = (1 - m.clamp(NEARLY, 1 - NEARLY) for m in (mask, wanted))
-    distance = wanted_open * (wanted_open / open_).log()
-    distance = distance + (1 - wanted_open) * ((1 - wanted_open) / (1 - open_)).log()
-    shares = distance.mean(dim=(1, 2, 3)) / (wanted_open.mean(dim=(1, 2, 3)) + OPEN_FLOOR)
-    return shares.mean()
 
 
 def _step(image: Tensor, axis: int) -> Tensor:

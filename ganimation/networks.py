@@ -15,38 +15,45 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 KERNEL = 7  # side of the first convolution and of the heads
-CARRYING = 24  # width from which there is room for the picture, 17 AUs, and what is to be learned
-AU_GAIN = 4.0  # on micro intensities near 0.2, so that they weigh what colours in [0, 1] do
-# The inverse of tanh on [0, 0.96] in three straight pieces: where it bends, and the slopes.
-KNOTS = (0.5, 0.84)
-SLOPES = (1.09, 2.0, 5.7)
 LEAK = 0.01  # slope of the critic's LeakyReLU
 
+# Adam moves every weight by about the learning rate, and a head sums over a thousand of them: these
+# keep a step's effect on the picture below the few grey levels and tenths of a pixel to be learned.
+MOTION_GAIN = 0.1  # px
+SHADE_GAIN = 0.02  # of [-1, 1]
+COLOUR_GAIN = 0.02
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "affine": functools.partial(nn.InstanceNorm2d, affine=True),
     "plain": nn.InstanceNorm2d,
-    "none": nn.Identity,
 }
 
 
 class Generator(nn.Module):
     """Colour and mask of a face with other action units.
 
-    NORM is one of ``NORMS``, what follows a convolution inside:
+    NORM is one of ``NORMS``, the instance norm of the two public implementations: "affine", the
+    authors', with scale and shift, and convolutions without bias (8,471,296 parameters at width
+    64); "plain", the well-known reimplementation's, and convolutions with a bias, which the norm
+    cancels (8,467,584).
 
-    - "affine", the paper's authors: instance norm with scale and shift, convolutions without bias
-      (8,471,296 parameters at width 64);
-    - "plain", the well-known reimplementation: instance norm alone, and convolutions with a bias,
-      which the norm cancels (8,467,584);
-    - "none": a bias and no norm. Instance norm takes from each channel its mean over the image,
-      and with it the brightness of the face and the constant planes of the AUs, of which only the
-      zero padding at the border lets something through. Networks trained for weeks get round
-      that; a small one that learns from true frames is better off without.
+    MOTION is ours. Instance norm takes from each channel its mean over the image, and with it the
+    brightness of the face and the constant planes of the AUs, of which only the zero padding at the
+    border lets something through: the published networks need weeks to get round that. With
+    MOTION, the paper's layers stay as they are, and the colour picture is the source, moved: the
+    inner layers tell for each AU, and for the expression that the source has already, where the
+    skin goes (a pixel in every 4 x 4) and how it darkens (2 x 2), both are taken times the AU's
+    intensity, and the colour head adds what is left. A face keeps its own skin, to the pore.
     """
 
     def __init__(
-        self, *, width: int = 64, aus: int = 17, blocks: int = 6, norm: str = "affine"
+        self,
+        *,
+        width: int = 64,
+        aus: int = 17,
+        blocks: int = 6,
+        norm: str = "affine",
+        motion: bool = False,
     ) -> None:
         super().__init__()
         self.width, self.aus, self.norm = width, aus, norm
@@ -68,14 +75,17 @@ class Generator(nn.Module):
             self.up.append(nn.ReLU(inplace=True))
         self.colour = nn.Conv2d(width, 3, KERNEL, padding=KERNEL // 2, bias=False)
         self.mask = nn.Conv2d(width, 1, KERNEL, padding=KERNEL // 2, bias=False)
+        self.motion = nn.Conv2d(4 * width, 2 * (aus + 1), 3, padding=1) if motion else None
+        self.shade = nn.Conv2d(2 * width, 3 * (aus + 1), 3, padding=1) if motion else None
         self.apply(draw_weights)
-        if norm == "none":
-            scale_weights(self)
+        if self.motion is not None and self.shade is not None:  # the untrained colour is the source
+            for head in (self.motion, self.shade, self.colour, self.mask):
+                nn.init.zeros_(head.weight)
 
     def forward(self, image: Tensor, aus: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) in [-1, 1], (N, 17) in [0, 1] -> colour (N, 3, H, W), mask (N, 1, H, W).
 
-        H and W are multiples of 4. Colour is in [-1, 1], the mask in [0, 1].
+        H and W are multiples of 4. Colour is in [-1, 1], the mask in [0, 1], in IMAGE's precision.
         """
         # The paper tiles the AU vector over the image and appends it to the colours. Constant
         # planes give the same sum at every pixel away from the border, so it is taken once.
@@ -83,11 +93,22 @@ class Generator(nn.Module):
         x = F.conv2d(image, pixels, self.first.bias, padding=KERNEL // 2)
         x = x + convolve_constant(aus, planes, x.shape[2], x.shape[3])  # (N, width, H, W)
         x = F.relu(self.first_norm(x))
-        x = self.up(self.blocks(self.down(x)))  # (N, 4 width, H/4, W/4) inside
-        heads = F.conv2d(x, torch.cat([self.colour.weight, self.mask.weight]), padding=KERNEL // 2)
-        # Where autocast has made them bfloat16: a mask would have no value between .996 and 1.
-        heads = heads.to(torch.promote_types(heads.dtype, torch.float32))
-        return torch.tanh(heads[:, :3]), torch.sigmoid(heads[:, 3:])
+        inner = self.blocks(self.down(x))  # (N, 4 width, H/4, W/4)
+        middle = self.up[:3](inner)  # (N, 2 width, H/2, W/2)
+        outer = self.up[3:](middle)  # (N, width, H, W)
+        weight = torch.cat([self.colour.weight, self.mask.weight])
+        heads = F.conv2d(outer, weight, padding=KERNEL // 2)
+        # As precise as the image under autocast too: a bfloat16 mask near 1 would lose what moves.
+        with torch.autocast(image.device.type, enabled=False):
+            heads = heads.to(image.dtype)
+            mask = torch.sigmoid(heads[:, 3:])
+            if self.motion is None or self.shade is None:
+                return torch.tanh(heads[:, :3]), mask
+            # (N, 2, H/4, W/4) px and (N, 3, H/2, W/2)
+            shift = MOTION_GAIN * weigh(self.motion(inner.to(image.dtype)), aus)
+            shade = SHADE_GAIN * weigh(self.shade(middle.to(image.dtype)), aus)
+            moved = warp(image, enlarge(shift, image)) + enlarge(shade, image)
+            return (moved + torch.tanh(COLOUR_GAIN * heads[:, :3])).clamp(-1, 1), mask
 
 
 class Residual(nn.Module):
@@ -144,6 +165,34 @@ def mix(source: Tensor, colour: Tensor, mask: Tensor) -> Tensor:
     return mask * source + (1 - mask) * colour
 
 
+def weigh(answers: Tensor, aus: Tensor) -> Tensor:
+    """Sum of what was answered for each AU times its intensity, and for none of them, in full.
+
+    (N, (17 + 1) C, H, W), (N, 17) -> (N, C, H, W).
+    """
+    number, _, height, width = answers.shape
+    shares = torch.cat([aus, aus.new_ones(number, 1)], dim=1)
+    fields = answers.view(number, shares.shape[1], -1, height, width)
+    return torch.einsum("nachw,na->nchw", fields, shares)
+
+
+def enlarge(field: Tensor, image: Tensor) -> Tensor:
+    """FIELD at the height and width of IMAGE, smoothly."""
+    return F.interpolate(field, size=image.shape[2:], mode="bicubic", align_corners=False)
+
+
+def warp(image: Tensor, shift: Tensor) -> Tensor:
+    """IMAGE (N, 3, H, W) with each pixel moved by SHIFT (N, 2, H, W) px, right and down.
+
+    What arrives at a pixel is looked up against the shift at that very pixel.
+    """
+    height, width = image.shape[2:]
+    down = torch.arange(height, device=image.device)[:, None] + 0.5 - shift[:, 1]
+    right = torch.arange(width, device=image.device) + 0.5 - shift[:, 0]
+    grid = torch.stack([2 * right / width - 1, 2 * down / height - 1], dim=-1)
+    return F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
+
+
 def convolve_constant(values: Tensor, weight: Tensor, height: int, width: int) -> Tensor:
     """Convolve the (N, C) VALUES, tiled to HEIGHT x WIDTH, with WEIGHT (O, C, k, k), zero-padded.
 
@@ -169,78 +218,3 @@ def draw_weights(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 0, 0.02)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
-
-
-def scale_weights(generator: Generator) -> None:
-    """First weights without norms: each layer keeps the size of what it is given (He, 2015).
-
-    The blocks start near the identity, and the AUs weigh as much as the colours do.
-    """
-    with torch.no_grad():
-        for layer in generator.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                taps = layer.weight[0, 0].numel()
-                if isinstance(layer, nn.ConvTranspose2d):
-                    taps //= layer.stride[0] * layer.stride[1]
-                layer.weight.mul_((2 / (taps * layer.in_channels)) ** 0.5 / 0.02)
-        for name, weight in generator.blocks.named_parameters():
-            if name.endswith("body.3.weight"):
-                weight.mul_(0.1)
-        generator.first.weight[:, 3:].mul_(4)
-        for head in (generator.colour, generator.mask):
-            head.weight.mul_(0.1)
-
-
-def carry_inputs(generator: Generator, *, mask: float) -> None:
-    """Lay out some channels so that the untrained colour picture is the source, to 5 grey levels.
-
-    Red, green, blue and a constant 1 are carried through: going down, every 2 x 2 pixels become
-    four channels, and going up, pixels again; 64 of the 4 width channels inside. What is left to
-    learn is the movement, not to draw a face. The AUs are carried down too, a channel each, so
-    that the blocks find them apart from the texture. The mask starts at MASK everywhere. Without
-    norms only, and for a width of CARRYING or more.
-    """
-    if generator.norm != "none" or generator.width < CARRYING:
-        raise ValueError(f"inputs are carried without norms and from a width of {CARRYING} on")
-    middle = KERNEL // 2
-    logit = torch.logit(torch.tensor(mask)).item()
-    with torch.no_grad():
-        weight, bias = generator.first.weight, generator.first.bias
-        assert bias is not None
-        weight[: 4 + generator.aus] = 0
-        for channel in range(3):
-            weight[channel, channel, middle, middle] = 0.5
-        bias[:4] = torch.tensor([0.5, 0.5, 0.5, 1.0])  # (x + 1) / 2 passes the ReLU; and the 1
-        for number in range(generator.aus):
-            weight[4 + number, 3 + number, middle, middle] = AU_GAIN
-        # A kernel of side 4 and stride 2 has its 2 x 2 pixels at taps 1 and 2.
-        cells = [(channel, y, x) for channel in range(16) for y in (1, 2) for x in (1, 2)]
-        for level, carried in ((0, 4), (3, 16)):
-            down = generator.down[level].get_parameter("weight")
-            down[: 4 * carried + generator.aus] = 0
-            for number in range(generator.aus):
-                down[4 * carried + number, carried + number, 1, 1] = 1
-            up = generator.up[3 - level].get_parameter("weight")
-            up[:, :carried] = 0
-            for inside, (channel, y, x) in enumerate(cells[: 4 * carried]):
-                down[inside, channel, y, x] = up[inside, channel, y, x] = 1
-        for name, weight in generator.blocks.named_parameters():
-            if name.endswith("body.3.weight"):
-                weight[: 64 + generator.aus] = 0
-        # The heads see the picture p = (x + 1) / 2 in channels 0 to 2 and the 1 in channel 3; tanh
-        # of SLOPES[0] (2 p - 1), bent further at each of KNOTS to either side, is nearly x.
-        colour, up = generator.colour.weight, generator.up[3].get_parameter("weight")
-        up_bias = generator.up[3].get_parameter("bias")
-        colour[:] = 0
-        generator.mask.weight[:] = 0
-        generator.mask.weight[0, 3, middle, middle] = logit
-        for channel in range(3):
-            colour[channel, channel, middle, middle] = 2 * SLOPES[0]
-            colour[channel, 3, middle, middle] = -SLOPES[0]
-            for number, knot in enumerate(KNOTS):
-                bend = SLOPES[number + 1] - SLOPES[number]
-                for side, sign in enumerate((1, -1)):  # relu(x - knot), relu(-x - knot)
-                    bent = 4 + 4 * channel + 2 * number + side
-                    up[:, bent] = 2 * sign * up[:, channel]
-                    up_bias[bent] = -sign - knot
-                    colour[channel, bent, middle, middle] = sign * bend

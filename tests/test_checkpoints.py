@@ -1,5 +1,6 @@
 """Weights go to disk and come back; the public formats are read exactly; bad files are named."""
 
+import json
 import os
 import pickle
 from collections.abc import Callable
@@ -162,9 +163,12 @@ def test_wrapper_prefix_stale_statistics_and_dropout_are_understood(tmp_path: Pa
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("motion", [False, True])
 @pytest.mark.parametrize("norm", NORMS)
-def test_our_format_keeps_weights_and_facts(tmp_path: Path, dtype: torch.dtype, norm: str) -> None:
-    generator = tiny(norm=norm)
+def test_our_format_keeps_weights_and_facts(
+    tmp_path: Path, dtype: torch.dtype, motion: bool, norm: str
+) -> None:
+    generator = tiny(norm=norm, motion=motion)
     sha256 = save_tiny(tmp_path / "g.safetensors", generator, dtype=dtype)
     loaded = load_generator(tmp_path / "g.safetensors")
     assert loaded.sha256 == sha256
@@ -279,6 +283,11 @@ def test_safetensors_of_another_kind_are_refused(tmp_path: Path) -> None:
         load_generator(tmp_path / "a.safetensors")
 
 
+def header(**changed: Any) -> str:
+    sound = {"version": 1, "width": 2, "blocks": 1, "norm": "affine", "motion": False}
+    return json.dumps(sound | changed)
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
@@ -286,9 +295,10 @@ def test_safetensors_of_another_kind_are_refused(tmp_path: Path) -> None:
         ("[]", "format None"),
         ('{"version": 2}', "format 2, this mie-x reads 1"),
         ('{"version": 1, "width": "64"}', "width as '64'"),
-        ('{"version": 1, "width": 2, "blocks": 1, "norm": "batch"}', "norm 'batch' is none of"),
-        ('{"version": 1, "width": 9999, "blocks": 1, "norm": "none"}', "bounds"),
-        ('{"version": 1, "width": 2, "blocks": 1, "norm": "none"}', "other action"),
+        (header(norm="batch"), "norm 'batch' is none of"),
+        (header(motion=1), "motion as 1"),
+        (header(width=9999), "bounds"),
+        (header(), "other action"),
     ],
 )
 def test_a_header_that_is_wrong_is_named(tmp_path: Path, entry: str, message: str) -> None:

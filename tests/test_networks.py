@@ -8,9 +8,11 @@ from ganimation.networks import (
     NORMS,
     Discriminator,
     Generator,
-    carry_inputs,
     convolve_constant,
+    enlarge,
     mix,
+    warp,
+    weigh,
 )
 
 
@@ -36,10 +38,13 @@ def test_the_critic_has_the_published_size() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("motion", [False, True])
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("side", [32, 44])
-def test_generator_keeps_the_image_size_and_its_ranges(norm: str, number: int, side: int) -> None:
-    generator = Generator(width=4, blocks=1, norm=norm)
+def test_generator_keeps_the_image_size_and_its_ranges(
+    norm: str, motion: bool, number: int, side: int
+) -> None:
+    generator = Generator(width=4, blocks=1, norm=norm, motion=motion)
     colour, mask = generator(torch.rand(number, 3, side, side) * 2 - 1, torch.rand(number, 17))
     assert colour.shape == (number, 3, side, side)
     assert mask.shape == (number, 1, side, side)
@@ -48,23 +53,57 @@ def test_generator_keeps_the_image_size_and_its_ranges(norm: str, number: int, s
     assert mask.max() <= 1
 
 
-def test_a_carried_picture_is_the_colour_before_training() -> None:
-    generator = Generator(width=24, blocks=2, norm="none")
-    carry_inputs(generator, mask=0.9)
-    with torch.no_grad():
-        image = (torch.rand(2, 3, 32, 40) * 2 - 1) * 0.96
-        colour, mask = generator(image, torch.rand(2, 17))
-    torch.testing.assert_close(colour, image, rtol=0, atol=5 / 127.5)
-    torch.testing.assert_close(mask, torch.full_like(mask, 0.9))
+def test_motion_adds_heads_and_leaves_the_papers_layers() -> None:
+    paper = dict(Generator(width=4).named_parameters())
+    moving = dict(Generator(width=4, motion=True).named_parameters())
+    assert {name: weight.shape for name, weight in moving.items() if name in paper} == {
+        name: weight.shape for name, weight in paper.items()
+    }
+    assert {name.split(".")[0] for name in moving.keys() - paper.keys()} == {"motion", "shade"}
 
 
-def test_a_mask_is_finer_than_bfloat16() -> None:
-    generator = Generator(width=24, blocks=1, norm="none")
-    carry_inputs(generator, mask=0.999)
+def test_before_training_a_moving_generator_copies_its_source() -> None:
+    image = torch.rand(2, 3, 32, 40) * 2 - 1
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        _, mask = generator(torch.zeros(1, 3, 16, 16), torch.zeros(1, 17))
+        colour, mask = Generator(width=4, motion=True)(image, torch.rand(2, 17))
+    torch.testing.assert_close(colour, image, rtol=0, atol=1e-4)
     assert mask.dtype == torch.float32
-    assert mask.mean().item() == pytest.approx(0.999, abs=1e-4)
+    assert (mask == 0.5).all()
+
+
+def test_motion_grows_with_the_intensity_of_its_au_alone() -> None:
+    """A head that answers 3 px for AU 4 everywhere shifts by .1 x 3 x its intensity."""
+    generator = Generator(width=4, blocks=0, motion=True)
+    assert generator.motion is not None and generator.motion.bias is not None
+    with torch.no_grad():
+        generator.motion.bias[2 * 2] = 30.0  # AU 4 is the third; first its right, then its down
+        image = torch.linspace(-0.5, 0.5, 40).expand(1, 3, 40, 40).contiguous()
+        aus = torch.zeros(1, 17)
+        aus[0, 2], aus[0, 5] = 0.5, 0.9
+        colour, _ = generator(image, aus)
+    moved = image[..., 8:-8] - colour[..., 8:-8]
+    torch.testing.assert_close(moved, torch.full_like(moved, 1.5 / 39), rtol=0, atol=1e-4)
+
+
+def test_answers_are_weighed_by_intensity_and_the_last_in_full() -> None:
+    answers = torch.tensor([1.0, 10.0, 2.0, 20.0, 3.0, 30.0]).view(1, 6, 1, 1)
+    weighed = weigh(answers, torch.tensor([[0.5, 0.0]]))
+    assert weighed.flatten().tolist() == [0.5 * 1 + 3, 0.5 * 10 + 30]
+
+
+def test_a_whole_pixel_of_shift_is_exact() -> None:
+    image = torch.rand(1, 3, 9, 12)
+    shift = torch.tensor([2.0, -1.0]).view(1, 2, 1, 1).expand(1, 2, 9, 12)
+    moved = warp(image, shift)
+    torch.testing.assert_close(moved[..., :-1, 2:], image[..., 1:, :-2])
+    torch.testing.assert_close(warp(image, torch.zeros_like(shift)), image)
+
+
+def test_an_enlarged_field_keeps_its_constant() -> None:
+    field = torch.full((1, 2, 8, 8), 0.7)
+    torch.testing.assert_close(
+        enlarge(field, torch.zeros(1, 3, 32, 32)), torch.full((1, 2, 32, 32), 0.7)
+    )
 
 
 def test_critic_keeps_a_batch_of_one() -> None:
