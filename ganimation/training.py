@@ -43,7 +43,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import safetensors
 import torch
@@ -420,26 +419,3 @@ def write_sheet(path: Path, generator: Generator, folder: Path) -> float:
     Image.fromarray(sheet).save(partial, format="PNG")
     partial.replace(path)
     return round(float(np.mean(gains)), 3) if gains else 0.0
-
-
-@click.command()
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--steps", type=click.IntRange(min=1), required=True, metavar="N")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--width", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--blocks", type=click.IntRange(min=0), default=6, show_default=True)
-@click.option("--motion/--no-motion", default=True, help="Move the source, or paint anew.")
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, metavar="PAIRS")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1e-3)
-@click.option("--paper-every", type=click.IntRange(min=0), default=20, metavar="STEPS")
-@click.option("--people", type=click.IntRange(min=1), default=3000, show_default=True)
-@click.option("--pool", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--device", default="cpu", show_default=True)
-@click.option("--save-minutes", type=float, default=5, show_default=True, metavar="MINUTES")
-def main(out: Path, **options: Any) -> None:
-    """Train a generator in the folder OUT, or go on with the run that is there."""
-    click.echo(f"Wrote {train(out, **options)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -302,6 +302,66 @@ def preview(folder: Path, out: Path, count: int) -> None:
         click.echo(draw(folder, out, count=count))
 
 
+@main.command("train-generator")
+@click.argument("out", type=EXISTING)
+@click.option("--steps", type=click.IntRange(min=1), required=True, metavar="N")
+@click.option("--width", type=click.IntRange(1, 1024), default=32, show_default=True, metavar="N")
+@click.option(
+    "--motion/--no-motion",
+    default=True,
+    show_default=True,
+    help="Move the source, or paint anew as the paper does.",
+)
+@click.option(
+    "--people",
+    type=click.IntRange(min=1),
+    default=3000,
+    show_default=True,
+    metavar="N",
+    help="Rendered people to learn from.",
+)
+@click.option(
+    "--pool", type=EXISTING, metavar="DIR", help="Where they are kept. Default: OUT/pool."
+)
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, metavar="PAIRS")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1e-3,
+    show_default=True,
+    metavar="RATE",
+)
+@click.option(
+    "--paper-every",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="STEPS",
+    help="How often the paper's own terms are taken; 0: never.",
+)
+@click.option(
+    "--save-minutes", type=click.FloatRange(min=0), default=5, show_default=True, metavar="MINUTES"
+)
+@click.option(
+    "--measure",
+    "identities",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Unseen people to measure the result on.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--device", default="auto", show_default=True, metavar="NAME")
+def train_generator(out: Path, device: str, **settings: Any) -> None:
+    """Train a generator on rendered faces in the folder OUT, or go on with the run there."""
+    from pipelines.train_generator import train_generator as train
+
+    with bad_input():
+        weights = train(out, device=device_named(device), **settings)
+    click.echo(weights)
+
+
 @main.command()
 def doctor() -> None:
     """Say what is installed, what runs where, what is missing and how to get it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -168,13 +169,28 @@ def test_what_is_no_dataset_is_refused(verb: str, tmp_path: Path) -> None:
     assert mie_x(verb, tmp_path / "nowhere").exit_code == 2
 
 
+@pytest.mark.slow
+def test_weights_are_trained_measured_and_used(tmp_path: Path) -> None:
+    run = ("train-generator", tmp_path / "run", "--width", 4, "--people", 2, "--batch", 2)
+    done = mie_x(*run, "--steps", 2, "--measure", 1)
+    assert done.exit_code == 0, done.output
+    weights = Path(done.stdout.splitlines()[-1])
+    figures = json.loads((tmp_path / "run" / "measured.json").read_text())
+    assert figures["identities"] == 1 and "stand-in" in figures["measured_on"]
+    again = mie_x(*run, "--steps", 2, "--measure", 0, "--rate", 0.5)
+    assert again.exit_code == 2 and "0.001 there, 0.5 now" in again.stderr
+    made = mie_x("generate", "--ids", 1, "--weights", weights, "--out", tmp_path / "out")
+    assert made.exit_code == 0, made.output
+    assert shards.read_manifest(tmp_path / "out")["samples"] == 9
+
+
 def test_doctor_names_versions_device_and_weights() -> None:
     done = mie_x("doctor")
     for name in ("torch", "facenet-pytorch", "device", "weights", "face detector"):
         assert f" {name}: " in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["generate", "plan", "verify", "preview", "doctor"])
+@pytest.mark.parametrize("verb", list(main.commands))
 def test_every_verb_explains_itself(verb: str) -> None:
     done = mie_x(verb, "--help")
     assert done.exit_code == 0 and len(done.stdout) > 80
