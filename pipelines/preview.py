@@ -33,15 +33,19 @@ def describe_aus(aus: Aus) -> str:
     return "  ".join(named) or "none"
 
 
-def contact_sheet(folder: Path, *, count: int = 24) -> Frames:
-    """Draw COUNT samples spread over a finished dataset: onset, apex, difference, and words."""
+def chosen(folder: Path, count: int) -> list[Sample]:
+    """About COUNT samples spread over a finished dataset, of every label."""
     total = shards.read_manifest(folder)["samples"]
     if total == 0:
         raise ValueError(f"{folder} holds no sample; failures.parquet says why")
-    # An odd step walks through the sources and labels, which repeat every nine rows.
-    step = max(1, total // count) | 1
-    chosen = [sample for n, sample in enumerate(shards.read(folder)) if n % step == 0][:count]
-    return _sheet([_panel(sample) for sample in chosen])
+    step = max(1, total // count)
+    step += step % 3 == 0  # labels repeat every three rows: a step of three would show one alone
+    return [sample for n, sample in enumerate(shards.read(folder)) if n % step == 0][:count]
+
+
+def contact_sheet(folder: Path, *, count: int = 24) -> Frames:
+    """Draw about COUNT samples of a finished dataset: onset, apex, difference, and words."""
+    return _sheet([_panel(sample) for sample in chosen(folder, count)])
 
 
 def _panel(sample: Sample) -> Frames:

@@ -196,6 +196,16 @@ def test_every_verb_explains_itself(verb: str) -> None:
     assert done.exit_code == 0 and len(done.stdout) > 80
 
 
+def test_the_sheet_shows_every_label(tmp_path: Path, tiny_weights: Path) -> None:
+    """Twelve of 36 samples: every third one would be of one label."""
+    from pipelines.preview import chosen
+
+    arguments = ("--ids", 4, "--weights", tiny_weights, "--workers", 1, "--out", tmp_path / "out")
+    assert mie_x("generate", *arguments).exit_code == 0
+    labels = [sample.label for sample in chosen(tmp_path / "out", 12)]
+    assert len(labels) == 9 and set(labels) == {0, 1, 2}
+
+
 def test_the_sheet_exaggerates_the_difference_ten_times() -> None:
     from pipelines.preview import difference
 
