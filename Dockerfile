@@ -2,7 +2,9 @@
 # and run without a GPU as well.
 #
 #   docker build -t mie-x .
-#   docker run --rm [--gpus all] -v "$PWD:/data" mie-x generate --ids 20
+#   docker run --rm [--gpus all] --user "$(id -u):$(id -g)" -v "$PWD:/data" mie-x generate --ids 20
+#
+# --user: so that what is written into the mounted folder is yours.
 FROM python:3.11-slim
 
 RUN useradd --create-home mie-x && mkdir /data && chown mie-x /data

@@ -46,8 +46,8 @@ MiE-X protocol (Liu et al., ECCV 2022). No frame shows a movement that a person 
 
 ## How the frames were made
 
-GANimation generator `{weights}` (SHA-256 `{sha256}`), seed {seed}. Labels are those asked of
-the generator, not those a coder read off the frames.
+Generator `{weights}` ({kind}; trained on: {trained_on}; SHA-256 `{sha256}`), seed {seed}.
+Labels are those asked of the generator, not those a coder read off the frames.
 
 ## Columns
 
@@ -86,6 +86,10 @@ def dataset_card(manifest: dict[str, Any]) -> str:
         faces=_faces(settings["faces"]),
         motions=_motions(settings["sources"]),
         weights=settings["weights"]["name"],
+        kind="GANimation's layers, moving the source"
+        if settings["weights"]["motion"]
+        else "GANimation",
+        trained_on=settings["weights"]["trained_on"],
         sha256=settings["weights"]["sha256"],
         seed=settings["seed"],
         failures=f"{left_out} entries in `failures.parquet` say what was left out, and why."
@@ -109,8 +113,9 @@ def _faces(faces: dict[str, Any]) -> str:
         "publish or use it"
     )
     return (
-        f"Photographs of real people, found and aligned (`--align {faces['align']}`), then "
-        f"re-drawn by the generator. Licence and consent of the photographs: {licence}."
+        f"Photographs of real people, cut out with `--align {faces['align']}` and moved by the "
+        "generator. **The people stay recognisable**: treat the frames as pictures of them. "
+        f"Licence and consent of the photographs: {licence}."
     )
 
 

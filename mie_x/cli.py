@@ -16,8 +16,14 @@ import click
 
 from mie_x import __version__
 
-EXISTING = click.Path(path_type=Path)  # whether it is there is said by the reader, with a remedy
-WORKERS = os.cpu_count() or 1
+PATH = click.Path(path_type=Path)  # whether it is there is said by the reader, with a remedy
+MOST_WORKERS = 256
+
+
+def cores() -> int:
+    """How many cores this process may use: in a container fewer than the machine has."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    return min(MOST_WORKERS, len(allowed) or os.cpu_count() or 1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,11 +39,13 @@ class BadInput(click.ClickException):
 
 
 @contextlib.contextmanager
-def bad_input() -> Iterator[None]:
-    """Turn what is wrong with the user's input into one sentence and exit code 2."""
+def bad_input(
+    kinds: tuple[type[Exception], ...] = (ValueError, OSError),
+) -> Iterator[None]:
+    """Turn errors of KINDS (all that input can raise) into one sentence and exit code 2."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except kinds as error:
         raise BadInput(" ".join(_words(error).split())) from error
 
 
@@ -85,7 +93,7 @@ def what_to_make(command: Any) -> Any:
             click.option(
                 "--faces",
                 "folder",
-                type=EXISTING,
+                type=PATH,
                 metavar="DIR",
                 help="Folder of photographs. Default: rendered faces.",
             ),
@@ -104,13 +112,13 @@ def what_to_make(command: Any) -> Any:
             ),
             click.option(
                 "--identities",
-                type=EXISTING,
+                type=PATH,
                 metavar="CSV",
                 help="CSV with columns file, identity. Default: the file's stem is its identity.",
             ),
             click.option(
                 "--cache",
-                type=EXISTING,
+                type=PATH,
                 metavar="DIR",
                 help="Where found faces' places are kept (never pixels).",
             ),
@@ -128,14 +136,14 @@ def what_to_make(command: Any) -> Any:
             ),
             click.option(
                 "--mie",
-                type=EXISTING,
+                type=PATH,
                 multiple=True,
                 metavar="PATH",
                 help="AU table of real micro-expressions (repeatable). Default: stand-in motions.",
             ),
             click.option(
                 "--mae",
-                type=EXISTING,
+                type=PATH,
                 multiple=True,
                 metavar="PATH",
                 help="AU table of macro-expressions (repeatable). Default: stand-in motions.",
@@ -168,8 +176,8 @@ def what_to_make(command: Any) -> Any:
             ),
             click.option(
                 "--workers",
-                type=click.IntRange(1, 256),
-                default=WORKERS,
+                type=click.IntRange(1, MOST_WORKERS),
+                default=cores,
                 metavar="N",
                 help="Processes (on a GPU: threads). Default: as many as cores.",
             ),
@@ -206,8 +214,8 @@ def _inputs(options: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
 
 @main.command()
 @what_to_make
-@click.option("--out", type=EXISTING, default=Path("mie-x-data"), show_default=True, metavar="DIR")
-@click.option("--weights", type=EXISTING, metavar="FILE", help="Generator. Default: the shipped.")
+@click.option("--out", type=PATH, default=Path("mie-x-data"), show_default=True, metavar="DIR")
+@click.option("--weights", type=PATH, metavar="FILE", help="Generator. Default: the shipped.")
 @click.option("--unsafe-pickle", is_flag=True, help="Read --weights even if it is a pickle.")
 @click.option("--device", default="auto", show_default=True, metavar="NAME")
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, metavar="N")
@@ -234,11 +242,13 @@ def generate(
             weights=weights,
             unsafe_pickle=unsafe_pickle,
         )
+        complete = is_complete(job)
     click.echo(summary(job), err=True)
-    if is_complete(job):
+    if complete:
         click.echo("nothing to do: the dataset is complete", err=True)
     else:
-        run(job, workers=options["workers"], batch=batch, device=device)
+        with bad_input((shards.Unusable,)):
+            run(job, workers=options["workers"], batch=batch, device=device)
     if failures := shards.read_failures(out):
         click.echo(
             f"{len(failures)} left out: see {out / 'failures.parquet'}; the first: "
@@ -254,7 +264,7 @@ def generate(
 @what_to_make
 @click.option(
     "--out",
-    type=EXISTING,
+    type=PATH,
     default=Path("plan.parquet"),
     show_default=True,
     metavar="FILE",
@@ -275,7 +285,7 @@ def plan(out: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("folder", type=EXISTING)
+@click.argument("folder", type=PATH)
 def verify(folder: Path) -> None:
     """Compare the dataset in FOLDER with its manifest. Exit code 1 on a fault."""
     from mie_x import shards
@@ -291,8 +301,8 @@ def verify(folder: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", type=EXISTING)
-@click.option("--out", type=EXISTING, default=Path("sheet.png"), show_default=True, metavar="FILE")
+@click.argument("folder", type=PATH)
+@click.option("--out", type=PATH, default=Path("sheet.png"), show_default=True, metavar="FILE")
 @click.option("--count", type=click.IntRange(1, 400), default=24, show_default=True, metavar="N")
 def preview(folder: Path, out: Path, count: int) -> None:
     """Draw samples of the dataset in FOLDER: onset, apex, difference x 10, AUs, source, label."""
@@ -303,7 +313,7 @@ def preview(folder: Path, out: Path, count: int) -> None:
 
 
 @main.command("train-generator")
-@click.argument("out", type=EXISTING)
+@click.argument("out", type=PATH)
 @click.option("--steps", type=click.IntRange(min=1), required=True, metavar="N")
 @click.option("--width", type=click.IntRange(1, 1024), default=32, show_default=True, metavar="N")
 @click.option(
@@ -320,9 +330,7 @@ def preview(folder: Path, out: Path, count: int) -> None:
     metavar="N",
     help="Rendered people to learn from.",
 )
-@click.option(
-    "--pool", type=EXISTING, metavar="DIR", help="Where they are kept. Default: OUT/pool."
-)
+@click.option("--pool", type=PATH, metavar="DIR", help="Where they are kept. Default: OUT/pool.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, metavar="PAIRS")
 @click.option(
     "--rate",

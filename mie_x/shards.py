@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +34,9 @@ from mie_x.records import AUS, LABELS, SIZE, Frames, Origin, Sample
 
 IDENTITIES_A_SHARD = 50
 ROWS_A_GROUP = 100  # the Hub's viewer reads pages of 100 rows
+
+DESCRIPTIONS = ("README.md", "failures.parquet")
+MANIFEST = {"settings", "samples", "identities", "samples_by_source_and_label", "shards", "files"}
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -86,6 +90,10 @@ FAILURES = pa.schema(
         ("detail", pa.string()),
     ]
 )
+
+
+class Unusable(ValueError):
+    """What lies in a dataset's folder cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,8 @@ def write_shard(
         write_page_index=True,
         write_page_checksum=True,
     )
+    with partial(path).open("rb+") as file:  # on the disk before the name says that it is whole
+        os.fsync(file.fileno())
     partial(path).replace(path)
 
 
@@ -225,10 +235,14 @@ def _own(path: Path, key: str) -> Any:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
+        raise _damaged(path, error) from error
     if key.encode() not in metadata:
         raise ValueError(f"{path} was not written by mie-x; give another --out")
     return json.loads(metadata[key.encode()])
+
+
+def _damaged(path: Path, error: Exception) -> Unusable:
+    return Unusable(f"{path} is damaged ({error}); delete it and run again")
 
 
 def write_failures(path: Path, failures: Iterable[Failure]) -> None:
@@ -248,15 +262,21 @@ def paths(folder: Path) -> list[Path]:
 
 
 def manifest(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Describe the shards that lie in FOLDER: hashes, rows, and counts by source and label."""
+    """Describe the shards that lie in FOLDER: hashes, rows, and counts.
+
+    Every page of every shard is read against its checksum, so that what was damaged while a run
+    was stopped is not certified: ValueError names the shard and what to do.
+    """
     shards, made_with = [], set()
     count: Counter[tuple[str, int]] = Counter()
-    identities: set[str] = set()
+    identities: Counter[str] = Counter()
     for path in paths(folder):
-        table = pq.read_table(path, columns=["identity", "source", "label"])
-        owners, sources, labels = (column.to_pylist() for column in table.columns)
-        count.update(zip(sources, labels, strict=True))
-        identities.update(owners)
+        try:
+            table = pq.read_table(path, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
+        count.update(zip(table["source"].to_pylist(), table["label"].to_pylist(), strict=True))
+        identities.update(table["identity"].to_pylist())
         made_with.add(_json(_own(path, "mie_x_made_with")))
         shards.append(
             {"file": f"data/{path.name}", "rows": len(table), "sha256": file_sha256(path)}
@@ -265,6 +285,7 @@ def manifest(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         source: {name: count[source, label] for name, label in LABELS.items()}
         for source in settings["sources"]
     }
+    samples_each = Counter(identities.values())
     return {
         "format": 1,
         "settings": settings,
@@ -272,10 +293,17 @@ def manifest(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "samples": sum(count.values()),
         "frames": 2 * sum(count.values()),
         "identities": len(identities),
+        "identities_by_samples": {str(n): samples_each[n] for n in sorted(samples_each)},
         "samples_by_source_and_label": by_source,
         "failures": len(read_failures(folder)),
         "shards": shards,
     }
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Write what ``manifest`` said, and the hashes of the files beside it; last of all files."""
+    files = {name: file_sha256(folder / name) for name in DESCRIPTIONS}
+    write_json(folder / "manifest.json", content | {"files": files})
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -291,9 +319,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
-    if not isinstance(content, dict) or "shards" not in content:
-        raise ValueError(f"{path} is not a manifest of mie-x")
+        raise _damaged(path, error) from error
+    if not isinstance(content, dict) or not content.keys() >= MANIFEST:
+        raise ValueError(f"{path} is not a manifest of mie-x; give another folder")
     return content
 
 
@@ -310,8 +338,14 @@ def verify(folder: Path) -> list[str]:
         f"{name}: there, but not in the manifest" for name in sorted(present - set(expected))
     ]
     faults += [f"{path.name}: left over from a run" for path in folder.rglob("*.partial")]
+    for name in DESCRIPTIONS:
+        if not (folder / name).exists():
+            faults.append(f"{name}: in the manifest, but not there")
+        elif file_sha256(folder / name) != listed["files"].get(name):
+            faults.append(f"{name}: its SHA-256 is not the manifest's")
     count: Counter[tuple[str, int]] = Counter()
     keys: Counter[str] = Counter()
+    identities: set[str] = set()
     for name, entry in expected.items():
         path = folder / "data" / Path(name).name
         if name not in present:
@@ -319,10 +353,11 @@ def verify(folder: Path) -> list[str]:
         if file_sha256(path) != entry["sha256"]:
             faults.append(f"{name}: its SHA-256 is not the manifest's; make or fetch it again")
             continue
-        table = pq.read_table(path, columns=["sample_key", "source", "label"])
+        table = pq.read_table(path, columns=["sample_key", "identity", "source", "label"])
         if len(table) != entry["rows"]:
             faults.append(f"{name}: {len(table)} rows, the manifest says {entry['rows']}")
         keys.update(table["sample_key"].to_pylist())
+        identities.update(table["identity"].to_pylist())
         count.update(zip(table["source"].to_pylist(), table["label"].to_pylist(), strict=True))
     faults += [f"{key}: the sample is there {n} times" for key, n in keys.items() if n > 1]
     if not faults:
@@ -331,22 +366,35 @@ def verify(folder: Path) -> list[str]:
                 found = count[source, LABELS[label]]
                 if found != n:
                     faults.append(f"{source}, {label}: {found} samples, the manifest says {n}")
+        for name, n in (("samples", sum(count.values())), ("identities", len(identities))):
+            if listed[name] != n:
+                faults.append(f"{n} {name}, the manifest says {listed[name]}")
     return faults
 
 
-def read(folder: Path, *, sources: Iterable[str] | None = None) -> Iterator[Sample]:
-    """Yield a dataset's samples in order, those of SOURCES alone where given.
+def read(folder: Path, *, sources: Iterable[str] | None = None, step: int = 1) -> Iterator[Sample]:
+    """Yield a finished dataset's samples in order: those of SOURCES where given, every STEP-th row.
 
-    Frames are (2, 128, 128, 3) uint8 RGB, onset first; AUs (2, 17) float32.
+    Frames are (2, 128, 128, 3) uint8 RGB, onset first; AUs (2, 17) float32. ValueError, at once,
+    where FOLDER is no finished dataset.
     """
-    wanted = None if sources is None else set(sources)
-    for path in paths(folder):
-        for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(
-            batch_size=ROWS_A_GROUP
-        ):
-            for row in batch.to_pylist():
-                if wanted is None or row["source"] in wanted:
-                    yield _sample(row)
+    listed = read_manifest(folder)
+    wanted = set(listed["settings"]["sources"] if sources is None else sources)
+    return _read(
+        [folder / "data" / Path(entry["file"]).name for entry in listed["shards"]], wanted, step
+    )
+
+
+def _read(files: Iterable[Path], wanted: set[str], step: int) -> Iterator[Sample]:
+    number = 0
+    for path in files:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(batch_size=ROWS_A_GROUP):
+                chosen = [n for n in range(len(batch)) if (number + n) % step == 0]
+                number += len(batch)
+                for row in batch.take(pa.array(chosen, pa.int64())).to_pylist():
+                    if row["source"] in wanted:
+                        yield _sample(row)
 
 
 def _sample(row: dict[str, Any]) -> Sample:

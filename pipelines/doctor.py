@@ -52,19 +52,21 @@ def _package(name: str) -> Finding:
 
 
 def _device() -> Finding:
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("device", False, f"torch does not load ({error}); pip install torch")
     if torch.cuda.is_available():
         return Finding("device", True, f"cuda: {torch.cuda.get_device_name()}")
     return Finding("device", True, "cpu (no CUDA device; everything runs, more slowly)")
 
 
 def _weights() -> Finding:
-    from ganimation.checkpoints import load_generator
-
     try:
+        from ganimation.checkpoints import load_generator
+
         loaded = load_generator(None)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         return Finding("weights", False, str(error))
     return Finding("weights", True, f"{loaded.name}, SHA-256 {loaded.sha256[:16]}...")
 

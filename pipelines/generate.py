@@ -20,6 +20,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
 import joblib
 import numpy as np
 import pyarrow as pa
@@ -46,7 +51,6 @@ class Job:
     faces: tuple[Face, ...]
     plan: pa.Table
     settings: dict[str, Any]
-    stand_in: Mapping[str, bool]
     weights: Path | None
     unsafe_pickle: bool
     left_out: tuple[shards.Failure, ...]
@@ -68,8 +72,13 @@ def make_sources(
     for name, given in (("mie", mie), ("mae", mae)):
         if given and name not in names:
             raise ValueError(f"--{name} {given[0]} is given, but --sources leaves {name} out")
+    both = bool(mie and mae)  # then one person may be in both, and must be known to be one
     clips = {
-        name: tuple(clip for path in given for clip in au_sources.read_clips(path, source=name))
+        name: tuple(
+            clip
+            for path in given
+            for clip in au_sources.read_clips(path, source=name, need_corpus=both)
+        )
         if given
         else au_sources.stand_in_clips(name)
         for name, given in (("mie", mie), ("mae", mae))
@@ -104,6 +113,14 @@ def find_faces(
 ) -> tuple[list[Face], list[shards.Failure], dict[str, Any]]:
     """Return faces, what was left out, and the settings that say which faces they are."""
     if folder is None:
+        for option, given in (
+            ("--identities", identities),
+            ("--cache", cache),
+            ("--margin", margin),
+            ("--faces-licence", licence),
+        ):
+            if given is not None:
+                raise ValueError(f"{option} is for photographs; add --faces DIR")
         faces: list[Face] = list(rendered(ids or RENDERED_IDENTITIES, seed=seed))
         return faces, [], {"kind": "rendered", "ids": len(faces), "sha256": _pool_sha256(faces)}
     margin = MARGIN if margin is None else margin
@@ -128,6 +145,7 @@ def find_faces(
         "licence": licence,
         "ids": len(found.faces),
         "pictures": found.pictures,
+        "people_in_pictures": found.people,
         "pictures_not_listed": found.unlisted,
         "links_not_followed": found.links,
         "sha256": _pool_sha256(found.faces),
@@ -136,8 +154,10 @@ def find_faces(
 
 
 def _pool_sha256(faces: Iterable[Face]) -> str:
-    """Hash who the faces are and what their files hold."""
-    recipe = json.dumps([[face.identity, face.path, face.sha256] for face in faces])
+    """Hash who the faces are, what their files hold, and how they are cut out."""
+    recipe = json.dumps(
+        [[face.identity, face.path, face.sha256, getattr(face, "matrix", None)] for face in faces]
+    )
     return hashlib.sha256(recipe.encode()).hexdigest()
 
 
@@ -165,7 +185,13 @@ def prepare(
         "size": SIZE,
         "faces": faces_settings,
         "sources": {name: source.settings for name, source in sources.items()},
-        "weights": {"name": loaded.name, "sha256": loaded.sha256},
+        "weights": {
+            "name": loaded.name,
+            "sha256": loaded.sha256,
+            "width": loaded.metadata["width"],
+            "motion": loaded.metadata["motion"],
+            "trained_on": loaded.metadata.get("data", "not known"),
+        },
         "plan_sha256": plan_sha256(plan),
     }
     for path in shards.paths(out):
@@ -182,7 +208,6 @@ def prepare(
         faces=tuple(faces),
         plan=plan,
         settings=settings,
-        stand_in={name: bool(source.stand_in) for name, source in sources.items()},
         weights=weights,
         unsafe_pickle=unsafe_pickle,
         left_out=tuple(left_out),
@@ -196,7 +221,9 @@ def _check_folder(out: Path) -> None:
         raise ValueError(f"{there} is a file; give a folder as --out")
     if not os.access(there, os.W_OK):
         raise ValueError(f"{there} cannot be written to; give another --out")
-    if there == out and not shards.paths(out) and not (out / "manifest.json").exists():
+    if (out / "manifest.json").exists():
+        shards.read_manifest(out)
+    elif there == out and not shards.paths(out):
         # A run stopped before its first shard leaves data/ with a partial file, nothing else.
         strangers = [path for path in out.rglob("*") if path != out / "data"]
         strangers = [path for path in strangers if path.suffix != ".partial"]
@@ -217,7 +244,7 @@ def _differing(there: Any, here: Any) -> tuple[Any, Any]:
 
 def is_complete(job: Job) -> bool:
     """Say whether OUT holds this very dataset already, all of it."""
-    if not (job.out / "manifest.json").exists():
+    if not all((job.out / name).exists() for name in ("manifest.json", *shards.DESCRIPTIONS)):
         return False
     listed = shards.read_manifest(job.out)
     here = {f"data/{path.name}" for path in shards.paths(job.out)}
@@ -236,7 +263,32 @@ def run(job: Job, *, workers: int = 1, batch: int = 32, device: str = "cpu") -> 
         return job.out
     data = job.out / "data"
     data.mkdir(parents=True, exist_ok=True)
+    with _alone(job.out):
+        _make_missing(job, data, workers=workers, batch=batch, device=device)
+    return job.out
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Let no second run write into OUT; the lock ends with the process, however it ends."""
+    if fcntl is None:  # on Windows
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        message = f"{out}: another run writes there; wait for it, or give another --out"
+        raise shards.Unusable(message) from error
+    finally:
+        os.close(folder)
+
+
+def _make_missing(job: Job, data: Path, *, workers: int, batch: int, device: str) -> None:
     (job.out / "manifest.json").unlink(missing_ok=True)
+    for stale in [*job.out.glob("*.partial"), *data.glob("*.partial")]:
+        stale.unlink()
     step = shards.IDENTITIES_A_SHARD
     count = -(-len(job.faces) // step)
     paths = [data / shards.shard_name(index, count) for index in range(count)]
@@ -264,7 +316,6 @@ def run(job: Job, *, workers: int = 1, batch: int = 32, device: str = "cpu") -> 
     for _ in made:  # lets the progress line end
         pass
     _finish(job, paths)
-    return job.out
 
 
 def _finish(job: Job, paths: Sequence[Path]) -> None:
@@ -273,7 +324,7 @@ def _finish(job: Job, paths: Sequence[Path]) -> None:
     shards.write_failures(job.out / "failures.parquet", failures)
     listed = shards.manifest(job.out, job.settings)
     shards.write_text(job.out / "README.md", card.dataset_card(listed))
-    shards.write_json(job.out / "manifest.json", listed)
+    shards.write_manifest(job.out, listed)
 
 
 def _rows_by_identity(plan: pa.Table) -> dict[str, list[dict[str, Any]]]:
@@ -296,7 +347,7 @@ def _make_all(
         weights=job.weights,
         sha256=job.settings["weights"]["sha256"],
         unsafe_pickle=job.unsafe_pickle,
-        stand_in=dict(job.stand_in),
+        stand_in={name: source["stand_in"] for name, source in job.settings["sources"].items()},
         batch=batch,
         device=device,
     )
@@ -307,6 +358,7 @@ def _make_all(
             return_as="generator",
             batch_size=1,
             pre_dispatch="2*n_jobs",
+            max_nbytes=None,  # tasks hold no arrays: no folder for shared memory is needed
         )(joblib.delayed(make)(face, rows) for face, rows in tasks)
 
 
@@ -400,12 +452,24 @@ def _made_with(device: str) -> dict[str, str]:
 
 
 def summary(job: Job) -> str:
-    """Say in a line or two what a job makes, and what of it is a stand-in."""
+    """Say in a few lines what a job makes, and what of it is a stand-in."""
     made = (
         f"{len(job.faces)} identities x {len(job.settings['sources'])} sources x "
         f"{len(LABELS)} labels = {len(job.plan)} samples"
     )
-    invented = [f"motions of {name}" for name, stand_in in job.stand_in.items() if stand_in]
-    if job.settings["faces"]["kind"] == "rendered":
+    lines = [made]
+    invented = [
+        f"motions of {name}"
+        for name, source in job.settings["sources"].items()
+        if source["stand_in"]
+    ]
+    faces = job.settings["faces"]
+    if faces["kind"] == "rendered":
         invented.insert(0, "faces (rendered)")
-    return made + (f"\nnot real: {', '.join(invented)}" if invented else "")
+    else:
+        lines.insert(
+            0,
+            f"{faces['pictures']} pictures of {faces['people_in_pictures']} people (told by "
+            "--identities, or else by the name of the file)",
+        )
+    return "\n".join(lines + ([f"not real: {', '.join(invented)}"] if invented else []))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mie_x import shards
@@ -36,7 +37,7 @@ def table(folder: Path, name: str, *, columns: list[str] = NAMES, value: str = "
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Path:
+def world(tmp_path: Path, tiny_weights: Path) -> Path:
     """A folder with everything a user can get wrong."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "faceless").mkdir()
@@ -52,6 +53,12 @@ def world(tmp_path: Path) -> Path:
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     torch.save({"weight": torch.zeros(3)}, tmp_path / "net.pth")
     (tmp_path / "file").write_text("")
+    (tmp_path / "website").mkdir()
+    (tmp_path / "website" / "manifest.json").write_text('{"shards": []}')
+    with safe_open(tiny_weights, "pt") as file:
+        header = json.loads(file.metadata()["mie-x generator"]) | {"width": 8}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, tmp_path / "wide.safetensors", {"mie-x generator": json.dumps(header)})
     return tmp_path
 
 
@@ -59,7 +66,7 @@ def world(tmp_path: Path) -> Path:
     ("arguments", "says"),
     [
         (("--faces", "{}/nowhere"), "nowhere"),
-        (("--faces", "{}/empty"), "empty"),
+        (("--faces", "{}/empty"), "no picture in this folder"),
         (("--faces", "{}/faceless", "--cache", "{}/cache"), "no face"),
         (("--faces", "{}/faces", "--align", "none", "--ids", "2"), "lower the number"),
         (("--mie", "{}/nowhere.csv"), "nowhere.csv"),
@@ -81,6 +88,12 @@ def world(tmp_path: Path) -> Path:
         (("--interval", "0.3", "0.1"), "interval"),
         (("--early", "0.5", "1.5"), "0.5"),
         (("--device", "cuda:99"), "--device cpu"),
+        (("--identities", "{}/people.csv"), "--faces"),
+        (
+            ("--weights", "{}/wide.safetensors"),
+            "blocks.0.body.0.weight is (16, 16, 3, 3), not (32, 32, 3, 3)",
+        ),
+        (("--out", "{}/website"), "not a manifest"),
         (("--out", "{}/file"), "--out"),
         (("--out", "{}"), "--out"),
     ],
@@ -187,7 +200,8 @@ def test_weights_are_trained_measured_and_used(tmp_path: Path) -> None:
 def test_doctor_names_versions_device_and_weights() -> None:
     done = mie_x("doctor")
     for name in ("torch", "facenet-pytorch", "device", "weights", "face detector"):
-        assert f" {name}: " in done.stdout
+        assert f"ok      {name}: " in done.stdout
+    assert done.exit_code == 0 and "MISSING" not in done.stdout
 
 
 @pytest.mark.parametrize("verb", list(main.commands))

@@ -122,13 +122,44 @@ def test_a_finished_run_does_nothing(tmp_path: Path, tiny_weights: Path) -> None
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
-@pytest.mark.parametrize("gone", ["data/train-00000-of-00001.parquet", "manifest.json"])
+@pytest.mark.parametrize(
+    "gone",
+    ["data/train-00000-of-00001.parquet", "manifest.json", "README.md", "failures.parquet"],
+)
 def test_what_was_deleted_is_made_again(tmp_path: Path, tiny_weights: Path, gone: str) -> None:
     out = generate.run(job(tmp_path / "out", tiny_weights))
     before = tree(out)
     (out / gone).unlink()
     generate.run(job(out, tiny_weights))
     assert tree(out) == before
+
+
+def test_what_another_run_left_half_made_is_removed(tmp_path: Path, tiny_weights: Path) -> None:
+    (tmp_path / "out" / "data").mkdir(parents=True)
+    (tmp_path / "out" / "data" / "train-00000-of-00100.parquet.partial").write_bytes(b"half")
+    out = generate.run(job(tmp_path / "out", tiny_weights))
+    assert shards.verify(out) == []
+
+
+def test_two_runs_in_one_folder_are_one_too_many(tmp_path: Path, tiny_weights: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with generate._alone(out), pytest.raises(shards.Unusable, match="another run writes there"):
+        generate.run(job(out, tiny_weights))
+    assert shards.verify(generate.run(job(out, tiny_weights))) == []
+
+
+def test_a_shard_damaged_while_the_run_was_stopped_is_named(
+    tmp_path: Path, tiny_weights: Path
+) -> None:
+    out = generate.run(job(tmp_path / "out", tiny_weights))
+    (out / "manifest.json").unlink()
+    path = shards.paths(out)[0]
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"IDAT") + 100] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(shards.Unusable, match="delete it and run again"):
+        generate.run(job(out, tiny_weights))
 
 
 def test_another_seed_on_the_same_folder_is_refused(tmp_path: Path, tiny_weights: Path) -> None:

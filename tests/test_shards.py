@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "size": SIZE,
     "faces": {"kind": "rendered"},
     "sources": {"mie": {"stand_in": True}, "exp": {"stand_in": False}},
-    "weights": {"name": "tiny", "sha256": "0" * 64},
+    "weights": {"name": "tiny", "sha256": "0" * 64, "motion": True, "trained_on": "nothing"},
 }
 MADE_WITH = {"torch": "2"}
 
@@ -67,7 +67,7 @@ def dataset(tmp_path: Path) -> Path:
     shards.write_failures(tmp_path / "failures.parquet", failures)
     listed = shards.manifest(tmp_path, SETTINGS)
     shards.write_text(tmp_path / "README.md", card.dataset_card(listed))
-    shards.write_json(tmp_path / "manifest.json", listed)
+    shards.write_manifest(tmp_path, listed)
     return tmp_path
 
 
@@ -171,6 +171,36 @@ def test_verify_names_missing_extra_and_left_over_files(dataset: Path) -> None:
     assert f"data/{first.name}: in the manifest, but not there" in faults
     assert "data/train-00007-of-00008.parquet: there, but not in the manifest" in faults
     assert f"{second.name}.partial: left over from a run" in faults
+
+
+@pytest.mark.parametrize("name", shards.DESCRIPTIONS)
+def test_verify_finds_a_changed_or_missing_card_and_list_of_failures(
+    dataset: Path, name: str
+) -> None:
+    with (dataset / name).open("ab") as file:
+        file.write(b" ")
+    assert shards.verify(dataset) == [f"{name}: its SHA-256 is not the manifest's"]
+    (dataset / name).unlink()
+    assert shards.verify(dataset) == [f"{name}: in the manifest, but not there"]
+
+
+def test_a_damaged_page_is_not_certified(dataset: Path) -> None:
+    path = shards.paths(dataset)[0]
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"IDAT") + 100] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(shards.Unusable, match=r"00000-of-00002.parquet is damaged .* delete it"):
+        shards.manifest(dataset, SETTINGS)
+
+
+def test_reading_a_folder_that_is_no_dataset_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no finished dataset"):
+        shards.read(tmp_path)
+
+
+def test_every_nth_sample_is_read(dataset: Path) -> None:
+    keys = [sample.key for sample in shards.read(dataset)]
+    assert [sample.key for sample in shards.read(dataset, step=5)] == keys[::5]
 
 
 def test_verify_finds_rows_that_changed_places(dataset: Path) -> None:

@@ -94,10 +94,12 @@ class Photograph:
         """(128, 128, 3) uint8 RGB; ValueError when the file has changed since it was searched."""
         file = self.root / self.path
         if not file.is_file():
-            raise FileNotFoundError(f"{file}: this photograph is gone since its face was found")
+            raise FileNotFoundError(
+                f"{self.path}: this photograph is gone since its face was found"
+            )
         data = read_bytes(file)
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise ValueError(f"{file} has changed since its face was found: start again")
+            raise ValueError(f"{self.path} has changed since its face was found: start again")
         return warp(decode(data), self.matrix)
 
 
@@ -144,14 +146,16 @@ class FaceFailure:
 class Faces:
     """The faces of a folder, sorted by identity, and what was left out.
 
-    ``failures`` are sorted by path. Of the ``pictures`` in the folder, ``unlisted`` are not in the
-    identity table, ``detected`` went through the detector in this run and ``cached`` were known
-    from an earlier one. ``links`` to folders, or to files outside, were not followed.
+    ``failures`` are sorted by path. The ``pictures`` in the folder show ``people``; ``unlisted``
+    are not in the identity table, ``detected`` went through the detector in this run and
+    ``cached`` were known from an earlier one. ``links`` to folders, or to files outside, were not
+    followed.
     """
 
     faces: list[Face]
     failures: list[FaceFailure]
     pictures: int = 0
+    people: int = 0
     unlisted: int = 0
     detected: int = 0
     cached: int = 0
@@ -234,7 +238,7 @@ def photographs(
             f"{len(people)}; lower the number or add photographs"
         )
 
-    result = Faces([], failures, pictures=len(found.pictures), links=found.links)
+    result = Faces([], failures, len(found.pictures), len(people), links=found.links)
     result.unlisted = result.pictures - sum(map(len, people.values()))
     search = _Search(root, align, margin, device, _cache_folder(cache) if align != "none" else None)
     queue = list(people.items())
