@@ -12,7 +12,8 @@ order do not matter, and columns that are not named here are ignored.
 (0, 1, 2 or negative, positive, surprise) or ``emotion`` (a word), or both if they agree. ``onset``
 and ``apex`` are frame numbers, as in ``frame``; ``mie`` needs them, ``mae`` does not look at them.
 Optional: ``corpus`` (otherwise the name of the file, or of its folder where the file is called
-``clips``), ``confidence``, ``success``, ``face_id``.
+``clips``; needed where both ``mie`` and ``mae`` are given), ``confidence``, ``success``,
+``face_id``.
 
 **An index of OpenFace's CSV files** (CSV or Parquet), known by its column ``openface``::
 
@@ -32,6 +33,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
@@ -196,11 +198,19 @@ class Pool:
 def sort_out(clips: Iterable[AuClip], why_not: Callable[[AuClip], str]) -> Pool:
     """Part CLIPS into those that can be drawn and those left out, each with its reason.
 
-    WHY_NOT gives a source's own reason against a clip that has a class, or "".
+    WHY_NOT gives a source's own reason against a clip that has a class, or "". Raises ValueError
+    where two clips have one origin.
     """
     by_label: dict[int, list[AuClip]] = {label: [] for label in LABELS.values()}
     left_out: list[tuple[AuClip, str]] = []
-    for clip in sorted(clips, key=lambda clip: clip.origin):
+    in_turn = sorted(clips, key=lambda clip: clip.origin)
+    for one, other in pairwise(in_turn):
+        if one.origin == other.origin:
+            raise ValueError(
+                f"clip {'/'.join(one.origin)} is there twice; give every clip once, and two "
+                "collections two names in the column corpus"
+            )
+    for clip in in_turn:
         if clip.label is None:
             left_out.append((clip, f"emotion {clip.emotion!r} has no class"))
         elif reason := clip.problem or why_not(clip):
@@ -210,14 +220,17 @@ def sort_out(clips: Iterable[AuClip], why_not: Callable[[AuClip], str]) -> Pool:
     return Pool({label: tuple(kept) for label, kept in by_label.items()}, tuple(left_out))
 
 
-def read_clips(path: Path, *, source: str, min_confidence: float = MIN_CONFIDENCE) -> list[AuClip]:
+def read_clips(
+    path: Path, *, source: str, min_confidence: float = MIN_CONFIDENCE, need_corpus: bool = False
+) -> list[AuClip]:
     """Clips of the table, the index or the folder PATH (see the head of this module), by origin.
 
     SOURCE is "mie" or "mae"; "mie" needs the columns ``onset`` and ``apex``. A frame with
     ``success`` 0 or a ``confidence`` below MIN_CONFIDENCE is a failed one. Clips without a class
-    or without a row for their onset or apex are among the result, and say so. Raises
-    FileNotFoundError where PATH is not there, ValueError on anything that cannot be read one way
-    only; messages name the file, the row, the column, and what to do.
+    or without a row for their onset or apex are among the result, and say so. NEED_CORPUS makes
+    the column ``corpus`` a must: file names do not tell that two tables film the same people.
+    Raises FileNotFoundError where PATH is not there, ValueError on anything that cannot be read
+    one way only; messages name the file, the row, the column, and what to do.
     """
     if source not in ("mie", "mae"):
         raise ValueError(f"source {source!r}: clips belong to 'mie' or 'mae'")
@@ -228,6 +241,11 @@ def read_clips(path: Path, *, source: str, min_confidence: float = MIN_CONFIDENC
     # two collections' clips.csv must not look like one
     corpus = (path.stem == "clips" and path.resolve().parent.name) or path.stem
     _need(table, source)
+    if need_corpus and "corpus" not in table.columns:
+        raise ValueError(
+            f"{path}: no column corpus; with --mie and --mae both given, name the collection in "
+            "it, so that one person's micro- and macro-expressions are known to be one person's"
+        )
     labels = _labels(table)
     clips = []
     for origin, rows in _rows_by_origin(table, corpus).items():

@@ -165,7 +165,9 @@ def _read_csv(path: Path, sha256: str) -> Table:
         separator = max(",;\t", key=first.count)
         file.seek(0)
         rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
-        header = next(rows)
+        header = next(rows, None)
+        if header is None:  # a byte order mark and nothing behind it
+            raise ValueError(f"{path}: an empty file; export it again")
         places = _places(path, header)
         names, wanted = list(places), list(places.values())
         cells: list[list[Cell]] = [[] for _ in names]

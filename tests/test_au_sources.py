@@ -279,6 +279,16 @@ def test_a_clip_that_cannot_be_used_is_left_out_by_name(left_out: AuClip, reason
 
 
 @pytest.mark.parametrize("make", [RealMie, EarlyMae])
+@pytest.mark.parametrize("label", [1, None])
+def test_a_clip_given_twice_is_refused_by_name(
+    make: type[RealMie] | type[EarlyMae], label: int | None
+) -> None:
+    one, again = clip(0, 0.2, 0.3, 0.4), clip(0, 0.5, 0.6, 0.7, label=label)
+    with pytest.raises(ValueError, match=r"clip invented/s1/c1 is there twice; .*column corpus"):
+        make((one, clip(0, 0.2, name="c2"), again)).missing_labels()  # before the work begins
+
+
+@pytest.mark.parametrize("make", [RealMie, EarlyMae])
 def test_a_class_without_clips_is_known_before_the_work_begins(
     make: type[RealMie] | type[EarlyMae],
 ) -> None:

@@ -482,6 +482,7 @@ def test_two_faces_in_a_table_of_frames_are_an_error(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"", "an empty file"),
+        (b"\xef\xbb\xbf", "an empty file"),
         (b"PK\x03\x04rest", "an Excel workbook"),
         ("subject,clip".encode("utf-16"), "not a UTF-8 text table"),
         (b"subject,cl\xefp\n1,2\n", "not UTF-8 text"),
@@ -516,6 +517,21 @@ def test_a_path_that_is_not_there_is_an_error_and_no_reason_for_stand_ins(tmp_pa
         read_clips(tmp_path, source="mie")
     with pytest.raises(ValueError, match="clips belong to 'mie' or 'mae'"):
         read_clips(tmp_path, source="exp")
+
+
+def test_the_corpus_can_be_made_a_must(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", clip_rows())
+    with pytest.raises(ValueError, match=r"t\.csv: no column corpus; with --mie and --mae both"):
+        read_clips(path, source="mie", need_corpus=True)
+    path = write(path, [{**row, "Corpus": "ours"} for row in clip_rows()])
+    assert only(read_clips(path, source="mie", need_corpus=True)).origin.corpus == "ours"
+
+    sequence(tmp_path / "mine" / "c1.csv")
+    path = index(tmp_path / "mine", [entry("c1.csv")])
+    with pytest.raises(ValueError, match=r"clips\.csv: no column corpus"):
+        read_clips(tmp_path / "mine", source="mie", need_corpus=True)
+    index(tmp_path / "mine", [entry("c1.csv", corpus="ours")])
+    assert only(read_clips(path, source="mie", need_corpus=True)).origin.corpus == "ours"
 
 
 # indexes of OpenFace's files
