@@ -19,8 +19,9 @@ def animate(
 ) -> Frames:
     """Render FACES with AUS: (N, 128, 128, 3) uint8 RGB, (N, 17) float32 -> (N, 128, 128, 3) uint8.
 
-    Moves GENERATOR to DEVICE. The same input gives the same frames; another BATCH may round a
-    pixel the other way, never by more than one grey level.
+    Moves GENERATOR to DEVICE. The same input gives the same frames. Another BATCH may round a pixel
+    the other way: on a CPU, in float32, never by more than one grey level; on CUDA, where the
+    convolutions run in bfloat16, it can be more.
     """
     if faces.dtype != np.uint8 or faces.shape != (len(faces), SIZE, SIZE, 3):
         raise ValueError(f"faces are (N, {SIZE}, {SIZE}, 3) uint8, not {faces.shape} {faces.dtype}")
@@ -37,7 +38,7 @@ def animate(
             rows = slice(start, start + batch)
             image = torch.from_numpy(np.ascontiguousarray(faces[rows]))
             vectors = torch.from_numpy(np.ascontiguousarray(aus[rows], dtype=np.float32))
-            if on_gpu:  # pinned memory lets the copy run beside the previous batch
+            if on_gpu:  # pinned memory is copied faster, and one copy need not wait for the other
                 image, vectors = image.pin_memory(), vectors.pin_memory()
             source = to_signed(image.to(device, non_blocking=True))
             with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +46,21 @@ LAYOUT = {"width": int, "blocks": int, "norm": str, "motion": bool}
 
 # Of a safetensors header: what a generator may be stored as.
 DTYPES = {"F16": torch.float16, "F32": torch.float32}
+
+# What zipfile and torch.load raise on damaged files, besides pickle.UnpicklingError.
+DAMAGED = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,22 +269,31 @@ def public_names(*, original: bool, blocks: int = 6, second: int = 3) -> dict[st
     return names
 
 
+def _unpacked_size(path: Path) -> int:
+    """Bytes that the file at PATH takes when unpacked; 0 if it is no archive."""
+    if not zipfile.is_zipfile(path):
+        return 0
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
 def _unpickle(path: Path) -> dict[str, Tensor]:
     """A state dict from a PyTorch file of either age, without executing anything in it."""
     broken = f"{path}: not a PyTorch weights file, or cut short; fetch it again"
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-            if size > LARGEST:
-                raise ValueError(f"{path}: unpacks to {size:,} bytes; not a weights file")
+        size = _unpacked_size(path)
+    except DAMAGED:
+        raise ValueError(broken) from None
+    if size > LARGEST:
+        raise ValueError(f"{path}: unpacks to {size:,} bytes; not a weights file")
+    try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ValueError(
             f"{path}: holds more than weights, or is cut short; nothing in it was run. "
             "Save its state_dict() alone, or fetch it again"
         ) from None
-    except (RuntimeError, OSError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
+    except DAMAGED:
         raise ValueError(broken) from None
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) and value.is_floating_point()

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,21 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path, content: bytes) -> N
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"weights: .*fetch it again"):
         load_generator(path, unsafe_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError, ModuleNotFoundError, AssertionError, ValueError, struct.error]
+)
+def test_whatever_pytorch_raises_on_a_damaged_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def load(*_: Any, **__: Any) -> Any:
+        raise error("from deep inside")
+
+    torch.save(original_state(2), tmp_path / "g.pth")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(ValueError, match=r"g\.pth: .*cut short; fetch it again"):
+        load_generator(tmp_path / "g.pth", unsafe_pickle=True)
 
 
 @pytest.mark.parametrize("name", ["g.safetensors", "g.pth"])
