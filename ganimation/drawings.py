@@ -101,7 +101,8 @@ def fill(folder: Path, people: int, draw: Callable[[int], Clip], *, parent: int 
         if parent and os.getppid() != parent:
             return
         images, aus = draw(number)
-        partial = path.with_suffix(".partial")
+        # Of this process alone: another run may be drawing the same person into the same folder.
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         with partial.open("wb") as file:
             np.savez(file, images=images, aus=aus)
         partial.replace(path)

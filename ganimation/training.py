@@ -24,19 +24,20 @@ Run folder::
       pool/train/000000.npz ...   the drawn people (elsewhere, if asked)
       pool/held-out/...           people for the sheet and the log's gain, never trained on
       state.safetensors           weights, averages, optimisers; settings and progress as JSON
-      log.jsonl                   a line every LOG_EVERY steps
+      log.jsonl                   means since the last such line, every LOG_EVERY steps (the first
+                                  after resuming: since then); the gain, with every saved state
       sheet.png                   source | target | generated | true change | generated change, x10
       generator.safetensors       the average so far, in the format of ``checkpoints``
 
-Every random choice of step n depends on (seed, n) alone: a resumed run is the uninterrupted one to
-the bit, once the pool is complete (before, it also depends on how much was drawn when).
+Every random choice of step n depends on (seed, n) alone: on a CPU a resumed run is the
+uninterrupted one to the bit, once the pool is complete (before, it also depends on how much was
+drawn when). On CUDA it is not: the gradient of ``grid_sample`` is summed there in any order.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +50,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
-from tqdm import tqdm
 
 from ganimation import losses
 from ganimation.animation import to_levels, to_signed
@@ -110,11 +110,13 @@ def train(
     device: str = "cpu",
     save_minutes: float = 5,
     draw: Callable[[str, int], Clip] = draw_clip,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Train to STEPS, or on from where OUT's run stands, and return the exported generator's path.
 
     PEOPLE are drawn into POOL while training. PAPER_EVERY 0 leaves the paper's terms out. DRAW
-    (purpose, number) gives the clip of a person, SIZE px square.
+    (purpose, number) gives the clip of a person, SIZE px square. PROGRESS is told (steps done,
+    STEPS) at the start and after every step. Raises RuntimeError when the drawing has failed.
     """
     out.mkdir(parents=True, exist_ok=True)
     pool = pool or out / "pool"
@@ -148,17 +150,21 @@ def train(
     saved = time.monotonic()
     started = saved - run.seconds
     window: list[dict[str, float]] = []
-    progress = tqdm(
-        total=steps, initial=run.step, unit="step", disable=not sys.stderr.isatty(), smoothing=0.05
-    )
-    with progress, (out / "log.jsonl").open("a") as log:
+    if progress is not None:
+        progress(run.step, steps)
+    with (out / "log.jsonl").open("a") as log:
         while run.step < steps:
-            drawn = count_drawn(pool / "train", people, start=drawn)
-            while drawn < min(people, 2 * batch):
-                if filling is None or not filling.is_alive():
-                    raise RuntimeError(f"{pool / 'train'}: drawing people stopped; see above")
-                time.sleep(0.2)
+            while True:
+                code = None if filling is None else filling.exitcode  # None: still drawing
                 drawn = count_drawn(pool / "train", people, start=drawn)
+                if drawn < people and code is not None:
+                    raise RuntimeError(
+                        f"{pool / 'train'}: drawing people stopped at {drawn} of {people} (exit "
+                        f"code {code}, its error is above); mend that and run again to go on"
+                    )
+                if drawn >= min(people, 2 * batch):
+                    break
+                time.sleep(0.2)
             rng = np.random.default_rng([seed, run.step])
             pairs, aus = draw_batch(pool / "train", drawn, batch, rng)
             draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -170,7 +176,8 @@ def train(
             run.step += 1
             run.seconds = time.monotonic() - started
             window.append(terms)
-            progress.update()
+            if progress is not None:
+                progress(run.step, steps)
             if run.step % LOG_EVERY == 0 or run.step == steps:
                 line = {
                     "step": run.step,
@@ -182,7 +189,6 @@ def train(
                 window.clear()
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-                progress.set_postfix(error=f"{line['error']:.3f}")
             if time.monotonic() - saved > 60 * save_minutes or run.step == steps:
                 saved = time.monotonic()
                 save_state(out / "state.safetensors", run, settings)
@@ -317,25 +323,34 @@ def save_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
 
 
 def load_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
-    """Fill RUN from PATH; refuse a run of other settings."""
-    with safetensors.safe_open(path, framework="pt") as file:
-        progress = json.loads(file.metadata()["progress"])
-        differences = [
-            f"{name} {progress['settings'].get(name)} there, {value} now"
-            for name, value in settings.items()
-            if progress["settings"].get(name) != value
-        ]
-        if differences:
-            raise ValueError(
-                f"{path}: a run of other settings ({'; '.join(differences)}); "
-                "use them again, or another folder"
-            )
-        run.step, run.seconds = progress["step"], progress["seconds"]
-        for optimiser in (run.optimiser, run.critic_optimiser):
-            _make_adam_state(optimiser)
-        with torch.no_grad():
-            for name, tensor in _tensors(run).items():
-                tensor.copy_(file.get_tensor(name))
+    """Fill RUN from PATH; ValueError where it is damaged or of a run of other settings."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            progress = json.loads(file.metadata()["progress"])
+            step, seconds = int(progress["step"]), float(progress["seconds"])
+            before = dict(progress["settings"])
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: a damaged state ({error}); delete it to begin again") from None
+    differences = [
+        f"{name} {before.get(name)} there, {value} now"
+        for name, value in settings.items()
+        if before.get(name) != value
+    ]
+    if differences:
+        raise ValueError(
+            f"{path}: a run of other settings ({'; '.join(differences)}); "
+            "use them again, or another folder"
+        )
+    tensors = _tensors(run)
+    if {name: tensor.shape for name, tensor in saved.items()} != {
+        name: tensor.shape for name, tensor in tensors.items()
+    }:
+        raise ValueError(f"{path}: a state of other networks; delete it to begin again")
+    run.step, run.seconds = step, seconds
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(saved[name])
 
 
 def _tensors(run: Run) -> dict[str, Tensor]:
@@ -372,10 +387,19 @@ def _move_optimisers(run: Run, device: str) -> None:
 
 
 def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines of steps that were lost after the last saved state."""
-    if path.exists():
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
+    """Drop the lines of steps that were lost after the last saved state, and torn lines."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, LookupError, TypeError):  # torn when the run was killed
+            continue
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(kept))
+    partial.replace(path)
 
 
 def _means(window: list[dict[str, float]]) -> dict[str, float]:

@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skimage.registration import optical_flow_tvl1
-from tqdm import tqdm
 
 from ganimation.animation import animate, to_signed
 from ganimation.checkpoints import load_generator
 from ganimation.drawings import TOGETHER, identity_seed
+from mie_x import shards
 from mie_x.records import AUS, Aus
 from mie_x.renderer import band_mask, draw_person, draw_view, render
+from pipelines.progress import counted
 
 ALONE = 0.2  # intensity of single AUs
 TOGETHER_RANGE = (0.1, 0.3)  # the expert table's interval of micro-expressions
@@ -49,7 +50,7 @@ def measure(
     psnr: dict[str, list[tuple[float, float]]] = {"alone": [], "together": []}
     per_au: dict[int, list[dict[str, float]]] = {au: [] for au in AUS}
     masks, onset_changes = [], []
-    for number in tqdm(range(identities), unit="person", disable=None):
+    for number in counted(range(identities), identities, "people measured"):
         person_seed = identity_seed(f"measure {seed}", number)
         person, view = draw_person(person_seed), draw_view(person_seed)
         aus = measured_aus(np.random.default_rng(person_seed))
@@ -176,10 +177,9 @@ def main(
 ) -> None:
     """Measure the generator in the file WEIGHTS on drawn faces."""
     figures = measure(weights, identities=identities, seed=seed, unsafe_pickle=unsafe_pickle)
-    text = json.dumps(figures, indent=2)
     if out is not None:
-        out.write_text(text + "\n")
-    click.echo(text)
+        shards.write_json(out, figures)
+    click.echo(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

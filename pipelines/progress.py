@@ -16,16 +16,25 @@ SECONDS_A_LINE = 30.0
 class Progress:
     """Says on standard error how many UNITs are done, the rate and the time left.
 
-    DONE were there already (a resumed run): they count as done, not towards the rate.
+    DONE were there already (a resumed run): they count as done, not towards the rate. None: as
+    many as the first call tells.
     """
 
-    def __init__(self, unit: str, *, done: int = 0) -> None:
-        self.unit, self.already, self.done = unit, done, done
+    def __init__(self, unit: str, *, done: int | None = 0) -> None:
+        self.unit, self.begun = unit, False
+        if done is not None:
+            self._begin(done)
+
+    def _begin(self, done: int) -> None:
+        self.begun = True
+        self.already = self.done = done
         self.start = self.said = time.monotonic()
-        self.bar = tqdm(initial=done, unit=f" {unit}") if sys.stderr.isatty() else None
+        self.bar = tqdm(initial=done, unit=f" {self.unit}") if sys.stderr.isatty() else None
 
     def __call__(self, done: int, total: int) -> None:
         """Tell that DONE of TOTAL are done; both may have grown since the last call."""
+        if not self.begun:
+            self._begin(done)
         before, self.done = self.done, done
         if self.bar is not None:
             self.bar.total = total

@@ -8,6 +8,7 @@ from typing import Any
 from ganimation.training import train
 from mie_x import shards
 from pipelines.measure_generator import measure
+from pipelines.progress import Progress
 
 
 def train_generator(out: Path, *, seed: int, identities: int, **settings: Any) -> Path:
@@ -17,7 +18,7 @@ def train_generator(out: Path, *, seed: int, identities: int, **settings: Any) -
     ``measured.json`` beside them. SETTINGS are those of ``ganimation.training.train``, which
     raises ValueError where OUT holds a run of other settings.
     """
-    weights = train(out, seed=seed, **settings)
+    weights = train(out, seed=seed, progress=Progress("steps", done=None), **settings)
     if identities:
         figures = measure(weights, identities=identities, seed=seed)
         shards.write_json(out / "measured.json", figures)

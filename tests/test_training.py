@@ -1,19 +1,31 @@
 """The losses are the written ones; training resumes to the bit; pairs move together."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from ganimation import losses
 from ganimation.augmentation import augment
 from ganimation.checkpoints import load_generator
-from ganimation.drawings import FRAMES, Clip, draw_aus, draw_pair, fill, identity_seed, read_clip
+from ganimation.drawings import (
+    FRAMES,
+    Clip,
+    count_drawn,
+    draw_aus,
+    draw_pair,
+    fill,
+    identity_seed,
+    read_clip,
+)
 from ganimation.training import schedule, train
+from mie_x.faces import rendered
 from mie_x.records import AUS
 
 SIDE = 16
@@ -39,7 +51,7 @@ def run_tiny(out: Path, steps: int, **options: Any) -> Path:
         "people": 4,
         "paper_every": 3,
     }
-    return train(out, steps=steps, draw=tiny_clip, **(settings | options))
+    return train(out, steps=steps, **({"draw": tiny_clip} | settings | options))
 
 
 @pytest.fixture
@@ -127,6 +139,82 @@ def test_resuming_with_other_settings_is_refused_by_name(tmp_path: Path, pool: P
         run_tiny(tmp_path / "run", 2, pool=pool, batch=3, rate=0.1)
 
 
+def torn(state: Path) -> None:
+    state.write_bytes(state.read_bytes()[:-9])
+
+
+def empty(state: Path) -> None:
+    state.write_bytes(b"")
+
+
+def without_progress(state: Path) -> None:
+    save_file(load_file(state), state)
+
+
+def of_other_networks(state: Path) -> None:
+    with safe_open(state, framework="pt") as file:
+        metadata = file.metadata()
+    save_file({"generator.first.weight": torch.ones(1)}, state, metadata=metadata)
+
+
+@pytest.mark.parametrize("damage", [torn, empty, without_progress, of_other_networks])
+def test_a_damaged_state_is_named_with_its_remedy(
+    tmp_path: Path, pool: Path, damage: Callable[[Path], None]
+) -> None:
+    run_tiny(tmp_path / "run", 1, pool=pool)
+    damage(tmp_path / "run" / "state.safetensors")
+    with pytest.raises(ValueError, match=r"state\.safetensors: a .*; delete it to begin again"):
+        run_tiny(tmp_path / "run", 2, pool=pool)
+    (tmp_path / "run" / "state.safetensors").unlink()
+    run_tiny(tmp_path / "run", 2, pool=pool)
+
+
+def test_lost_and_torn_lines_leave_the_log(tmp_path: Path, pool: Path) -> None:
+    run_tiny(tmp_path / "run", 2, pool=pool)
+    log = tmp_path / "run" / "log.jsonl"
+    sound = log.read_text()
+    log.write_text(sound + '{"step": 3, "error": 1}\n[]\n\0\n{"step": 2, "err')
+    run_tiny(tmp_path / "run", 3, pool=pool)
+    text = log.read_text()
+    assert text.startswith(sound)
+    assert [json.loads(line)["step"] for line in text.splitlines()] == [2, 2, 3, 3]
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
+def test_progress_is_told_from_where_the_run_stands(tmp_path: Path, pool: Path) -> None:
+    told: list[tuple[int, int]] = []
+    for steps in (2, 4):
+        run_tiny(
+            tmp_path / "run",
+            steps,
+            pool=pool,
+            progress=lambda done, all_: told.append((done, all_)),
+        )
+    assert told == [(0, 2), (1, 2), (2, 2), (2, 4), (3, 4), (4, 4)]
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
+    others = tmp_path / "000000.npz.1.partial"  # as process 1 would name it
+    others.write_text("half a person")
+    fill(tmp_path, 2, lambda number: tiny_clip("train", number))
+    assert others.read_text() == "half a person"
+    assert count_drawn(tmp_path, 2) == 2
+
+
+def clip_until_the_sixth(purpose: str, number: int) -> Clip:
+    if (purpose, number) == ("train", 5):
+        raise ArithmeticError("a person who cannot be drawn")
+    return tiny_clip(purpose, number)
+
+
+@pytest.mark.slow
+def test_training_stops_when_the_drawing_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(
+        RuntimeError, match=r"train: drawing people stopped at 5 of 9 \(exit code 1"
+    ):
+        run_tiny(tmp_path / "run", 10**6, people=9, draw=clip_until_the_sixth)
+
+
 @pytest.mark.slow
 def test_people_are_drawn_while_training(tmp_path: Path) -> None:
     run_tiny(tmp_path / "run", 2, people=6)
@@ -145,12 +233,14 @@ def test_augmentation_treats_both_images_alike() -> None:
 
 
 def test_training_people_are_met_nowhere_else() -> None:
-    train_seeds = {identity_seed("train", number) for number in range(2000)}
-    held_out = {identity_seed("held-out", number) for number in range(2000)}
-    assert len(train_seeds) == len(held_out) == 2000
-    assert not train_seeds & held_out
-    assert min(train_seeds | held_out) > 2**32  # beyond what people choose as seeds
-    assert max(train_seeds | held_out) < 2**63
+    uses = [
+        *([identity_seed(use, n) for n in range(2000)] for use in ("train", "held-out")),
+        *([identity_seed(f"measure {seed}", n) for n in range(2000)] for seed in range(3)),
+        *([face.seed for face in rendered(2000, seed=seed)] for seed in range(3)),
+    ]
+    assert len({seed for seeds in uses for seed in seeds}) == 2000 * len(uses)
+    assert min(map(min, uses)) > 2**32  # beyond what people choose as seeds
+    assert max(map(max, uses)) < 2**63
 
 
 def test_drawn_aus_are_micro_and_show_every_unit_alone() -> None:
