@@ -2,4 +2,5 @@
 
 from mie_x.cli import main
 
-main(prog_name="mie-x")
+if __name__ == "__main__":
+    main(prog_name="mie-x")
