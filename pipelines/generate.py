@@ -38,6 +38,7 @@ from mie_x import __version__, card, shards
 from mie_x.faces import MARGIN, Align, Face, photographs, rendered
 from mie_x.plan import Source, make_plan, plan_sha256
 from mie_x.records import LABELS, SIZE, SOURCES, Aus, Frames
+from mie_x.threads import one_thread
 from pipelines.progress import Progress, counted
 
 RENDERED_IDENTITIES = 20  # when the user gives neither faces nor a number
@@ -351,26 +352,14 @@ def _make_all(
         batch=batch,
         device=device,
     )
-    with _one_thread():
-        yield from joblib.Parallel(
-            n_jobs=workers,
-            prefer="threads" if device.startswith("cuda") else "processes",
-            return_as="generator",
-            batch_size=1,
-            pre_dispatch="2*n_jobs",
-            max_nbytes=None,  # tasks hold no arrays: no folder for shared memory is needed
-        )(joblib.delayed(make)(face, rows) for face, rows in tasks)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run PyTorch on one thread: what a worker process does, so that the bytes are the same."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    yield from joblib.Parallel(
+        n_jobs=workers,
+        prefer="threads" if device.startswith("cuda") else "processes",
+        return_as="generator",
+        batch_size=1,
+        pre_dispatch="2*n_jobs",
+        max_nbytes=None,  # tasks hold no arrays: no folder for shared memory is needed
+    )(joblib.delayed(make)(face, rows) for face, rows in tasks)
 
 
 @functools.lru_cache(maxsize=1)
@@ -382,6 +371,7 @@ def _generator(weights: Path | None, sha256: str, unsafe_pickle: bool, device: s
     return loaded.generator.to(device).eval()
 
 
+@one_thread()
 def make_identity(
     face: Face,
     rows: list[dict[str, Any]],
@@ -398,7 +388,6 @@ def make_identity(
     Frames that samples share (the same face with the same AUs, as the onsets of the three expert
     samples) are made once.
     """
-    torch.set_num_threads(1)
     generator = _generator(weights, sha256, unsafe_pickle, device)
     try:
         image = face.image()

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mie_x.faces.pictures import Matrix, UnusablePicture, decode, shrink
 from mie_x.records import SIZE, Frames
+from mie_x.threads import one_thread
 
 TEMPLATE = ((45.3, 59.9), (82.7, 59.9), (64.0, 82.2), (48.4, 101.0), (79.6, 101.0))
 """Where the eyes, the nose tip and the corners of the mouth come to lie in 128 x 128 px (left in
@@ -100,17 +101,14 @@ class Detector:
 
             self._mtcnn = MTCNN(keep_all=True, device=torch.device(self.device))
         self._mtcnn.min_face_size = smallest
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # busy cores make MTCNN's threads wait for one another: 10x slower
         try:
-            boxes, probabilities, points = self._mtcnn.detect(picture, landmarks=True)
+            with one_thread():
+                boxes, probabilities, points = self._mtcnn.detect(picture, landmarks=True)
         except (IndexError, ValueError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "non-empty list" not in str(error):
                 raise  # the device's trouble, not the picture's
             # facenet-pytorch stumbles over candidates that lie outside the picture altogether
             raise UnusablePicture("detector failed", f"{type(error).__name__}: {error}") from error
-        finally:
-            torch.set_num_threads(threads)
         if boxes is None:
             return np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2))
         return boxes.astype(float), probabilities.astype(float), points.astype(float)

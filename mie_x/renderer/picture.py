@@ -7,8 +7,7 @@ frames (``Stage``), so that a clip costs little more than its moving skin.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,6 +36,7 @@ from mie_x.renderer.layers import Layers, layers
 from mie_x.renderer.light import Light, cast_shadow, halve, normals, occlusion
 from mie_x.renderer.shapes import bell, blur, colour, inside, mix, resize, ridge, sample, step
 from mie_x.renderer.skin import EDGE, GLOSS, HEIGHT, RED, skin_maps, strands
+from mie_x.threads import one_thread
 
 LUMA = (0.299, 0.587, 0.114)
 SATURATION = 0.86  # of the developed picture: skin is less colourful than paint
@@ -460,19 +460,8 @@ def _flow(s: Stage, action: Action) -> NDArray[np.float32]:
     return out.numpy()
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Fields this small lose by threads (ten times the time where cores are shared)."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 @torch.no_grad()
-@_one_thread()
+@one_thread()
 def render(
     people: Sequence[Person],
     views: Sequence[View],
