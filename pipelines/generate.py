@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -85,19 +85,22 @@ def make_sources(
         for name, given in (("mie", mie), ("mae", mae))
         if name in names
     }
-    make: dict[str, Callable[[], au_sources.AuSource]] = {
-        "mie": lambda: au_sources.RealMie(clips["mie"]),
-        "mae": lambda: au_sources.EarlyMae(clips["mae"], alpha=early[0], beta=early[1]),
-        "exp": lambda: au_sources.Expert(table=table, interval=interval),
+    options: dict[str, dict[str, Any]] = {
+        "mie": {"clips": clips.get("mie")},
+        "mae": {"clips": clips.get("mae"), "alpha": early[0], "beta": early[1]},
+        "exp": {"table": table, "interval": interval},
     }
-    made = {name: make[name]() for name in names}
-    for name, given in (("mie", mie), ("mae", mae)):
-        if name in made and (missing := made[name].missing_labels()):
+    made: dict[str, Source] = {}
+    for name in names:
+        source = au_sources.SOURCES[name](**options[name])
+        if missing := source.missing_labels():
+            tables = ", ".join(map(str, {"mie": mie, "mae": mae}.get(name, ())))
             raise ValueError(
-                f"{', '.join(map(str, given))}: no clip labelled {' or '.join(missing)} that "
-                f"{name} can use; add some, or leave {name} out of --sources"
+                f"{tables}: no clip labelled {' or '.join(missing)} that {name} can use; "
+                f"add some, or leave {name} out of --sources"
             )
-    return dict(made)
+        made[name] = source
+    return made
 
 
 def find_faces(
