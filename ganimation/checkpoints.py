@@ -34,6 +34,7 @@ from torch import Tensor
 
 from ganimation.networks import NORMS, Generator
 from mie_x.records import AUS
+from mie_x.whole import whole
 
 SHIPPED = Path(__file__).parent / "weights" / "compact.safetensors"
 ENTRY = "mie-x generator"
@@ -108,9 +109,8 @@ def save_generator(
     }
     _check_finite(tensors, path)
     content = save(tensors, metadata={ENTRY: json.dumps(metadata, sort_keys=True)})
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 

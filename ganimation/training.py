@@ -65,6 +65,7 @@ from ganimation.drawings import (
     start_filling,
 )
 from ganimation.networks import Discriminator, Generator, mix
+from mie_x.whole import whole
 
 PAIRED = 10.0  # weight of the paired terms; the paper's are in ``losses``
 EDGES = 0.3
@@ -317,9 +318,8 @@ def save_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
     """Write RUN to PATH, whole or not at all: tensors, and the rest as JSON in the header."""
     progress = {"step": run.step, "seconds": run.seconds, "settings": settings}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(run).items()}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(tensors, metadata={"progress": json.dumps(progress)}))
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_bytes(save(tensors, metadata={"progress": json.dumps(progress)}))
 
 
 def load_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
@@ -397,9 +397,8 @@ def _cut_log(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, LookupError, TypeError):  # torn when the run was killed
             continue
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept))
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_text("".join(kept))
 
 
 def _means(window: list[dict[str, float]]) -> dict[str, float]:
@@ -439,7 +438,6 @@ def write_sheet(path: Path, generator: Generator, folder: Path) -> float:
             changes = [128 + 10 * (other - neutral) for other in (true, frame)]
             rows.append(np.concatenate([neutral, true, frame, *changes], axis=1))
     sheet = np.concatenate(rows[: min(len(rows), 16)]).clip(0, 255).astype(np.uint8)
-    partial = path.with_name(path.name + ".partial")
-    Image.fromarray(sheet).save(partial, format="PNG")
-    partial.replace(path)
+    with whole(path) as partial:
+        Image.fromarray(sheet).save(partial, format="PNG")
     return round(float(np.mean(gains)), 3) if gains else 0.0

@@ -19,6 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mie_x.records import AUS, LABELS, Motion
+from mie_x.whole import whole
 
 AU_VECTOR = pa.list_(pa.float32(), len(AUS))
 
@@ -142,12 +143,11 @@ def plan_sha256(plan: pa.Table) -> str:
 
 def write_plan(plan: pa.Table, path: Path) -> None:
     """Write PLAN as Parquet, or as CSV (AU vectors spread over columns) where PATH ends in .csv."""
-    partial = path.with_name(path.name + ".partial")
-    if path.suffix == ".csv":
-        pa.csv.write_csv(_spread(plan), partial)
-    else:
-        pq.write_table(plan, partial, compression="zstd")
-    partial.replace(path)
+    with whole(path) as partial:
+        if path.suffix == ".csv":
+            pa.csv.write_csv(_spread(plan), partial)
+        else:
+            pq.write_table(plan, partial, compression="zstd")
 
 
 def read_plan(path: Path) -> pa.Table:

@@ -31,6 +31,7 @@ from PIL import Image
 
 from mie_x import plan as plans
 from mie_x.records import AUS, LABELS, SIZE, Frames, Origin, Sample
+from mie_x.whole import whole
 
 IDENTITIES_A_SHARD = 50
 ROWS_A_GROUP = 100  # the Hub's viewer reads pages of 100 rows
@@ -146,19 +147,13 @@ def shard_name(index: int, count: int) -> str:
     return f"train-{index:05d}-of-{count:05d}.parquet"
 
 
-def partial(path: Path) -> Path:
-    """The name of PATH until it is whole."""
-    return path.with_name(path.name + ".partial")
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    partial(path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    partial(path).replace(path)
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    partial(path).write_text(text, "utf-8")
-    partial(path).replace(path)
+    with whole(path) as partial:
+        partial.write_text(text, "utf-8")
 
 
 def write_shard(
@@ -180,20 +175,20 @@ def write_shard(
     }
     table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata(SCHEMA.metadata | own))
     scalars = [name for name, kind in _COLUMNS if not pa.types.is_nested(kind)]
-    pq.write_table(
-        table,
-        partial(path),
-        row_group_size=ROWS_A_GROUP,
-        # PNG does not shrink further: compressing it only costs time in reading.
-        compression={leaf: "none" if leaf.endswith(".bytes") else "zstd" for leaf in _leaves()},
-        use_dictionary=[name for name in scalars if not name.endswith(("_sha256", "_key"))],
-        write_statistics=scalars,
-        write_page_index=True,
-        write_page_checksum=True,
-    )
-    with partial(path).open("rb+") as file:  # on the disk before the name says that it is whole
-        os.fsync(file.fileno())
-    partial(path).replace(path)
+    with whole(path) as partial:
+        pq.write_table(
+            table,
+            partial,
+            row_group_size=ROWS_A_GROUP,
+            # PNG does not shrink further: compressing it only costs time in reading.
+            compression={leaf: "none" if leaf.endswith(".bytes") else "zstd" for leaf in _leaves()},
+            use_dictionary=[name for name in scalars if not name.endswith(("_sha256", "_key"))],
+            write_statistics=scalars,
+            write_page_index=True,
+            write_page_checksum=True,
+        )
+        with partial.open("rb+") as file:  # on the disk before the name says that it is whole
+            os.fsync(file.fileno())
 
 
 def _leaves() -> list[str]:
@@ -247,8 +242,8 @@ def _damaged(path: Path, error: Exception) -> Unusable:
 
 def write_failures(path: Path, failures: Iterable[Failure]) -> None:
     table = pa.Table.from_pylist([asdict(failure) for failure in failures], schema=FAILURES)
-    pq.write_table(table, partial(path), compression="zstd")
-    partial(path).replace(path)
+    with whole(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read_failures(folder: Path) -> list[Failure]:

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mie_x import shards
-from mie_x.records import AUS, LABELS, Aus, Frames, Sample
+from mie_x.records import AUS, LABELS, SIZE, Aus, Frames, Sample
+from mie_x.whole import whole
 
 GAIN = 10  # how much the difference is exaggerated
 TEXT_WIDTH = 250
@@ -85,7 +86,7 @@ def _sheet(panels: list[Frames]) -> Frames:
     draw = ImageDraw.Draw(head)
     for across in range(PANELS_ACROSS):
         for place, word in enumerate(("onset", "apex", f"difference x {GAIN}")):
-            x = across * panels[0].shape[1] + place * 128 + 4
+            x = across * panels[0].shape[1] + place * SIZE + 4
             draw.text((x, 2), word, "black", ImageFont.load_default(12))
     return np.concatenate([np.asarray(head), *rows], axis=0)
 
@@ -93,7 +94,6 @@ def _sheet(panels: list[Frames]) -> Frames:
 def preview(folder: Path, out: Path, *, count: int = 24) -> Path:
     """Write the contact sheet of FOLDER as a PNG file."""
     sheet = contact_sheet(folder, count=count)
-    partial = out.with_name(out.name + ".partial")
-    Image.fromarray(sheet).save(partial, "PNG")
-    partial.replace(out)
+    with whole(out) as partial:
+        Image.fromarray(sheet).save(partial, "PNG")
     return out

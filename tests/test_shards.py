@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mie_x import card, shards
 from mie_x.records import AUS, LABELS, SIZE, Frames, Origin
+from mie_x.whole import partial
 
 SETTINGS: dict[str, Any] = {
     "mie_x": "0.1.0",
@@ -166,7 +167,7 @@ def test_verify_finds_any_flipped_bit_of_a_shard(dataset: Path) -> None:
 def test_verify_names_missing_extra_and_left_over_files(dataset: Path) -> None:
     first, second = shards.paths(dataset)
     first.rename(first.with_name("train-00007-of-00008.parquet"))
-    shards.partial(second).write_bytes(b"")
+    partial(second).write_bytes(b"")
     faults = shards.verify(dataset)
     assert f"data/{first.name}: in the manifest, but not there" in faults
     assert "data/train-00007-of-00008.parquet: there, but not in the manifest" in faults
