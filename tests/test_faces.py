@@ -11,6 +11,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from mie_x.faces import Face, Faces, Photograph, Rendered, photographs, rendered, user_cache
 from mie_x.faces.detection import TEMPLATE, Detection, Known, similarity, square
@@ -108,13 +109,14 @@ def _palette() -> Image.Image:
         (Image.new("RGBA", (4, 4), (200, 100, 0, 0)), {}, (128, 128, 128)),
         (Image.new("RGBA", (4, 4), (200, 100, 0, 255)), {}, (200, 100, 0)),
         (Image.new("RGBA", (4, 4), (228, 28, 128, 51)), {}, (148, 108, 128)),  # a fifth
+        (Image.new("RGB", (1, 1), (9, 8, 7)), {}, (9, 8, 7)),
     ],
 )
 def test_every_mode_of_a_png_becomes_rgb(
     image: Image.Image, options: dict[str, Any], colour: tuple[int, int, int]
 ) -> None:
     read = decode(encoded(image, "PNG", **options))
-    assert read.shape == (4, 4, 3)
+    assert read.shape == (image.height, image.width, 3)
     assert np.abs(read.astype(int) - colour).max() <= 1
 
 
@@ -123,6 +125,35 @@ def test_sixteen_bit_gray_is_scaled_not_clipped() -> None:
     read = decode(encoded(Image.fromarray(gray), "PNG"))
     assert read[0, :, 0].tolist() == [0, 0, 1, 100, 128, 255, 255]
     assert (read == read[..., :1]).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "samples", "colour"),
+    [
+        (2, (65535, 32768, 300), (255, 128, 1)),
+        (4, (32768, 65535), (128, 128, 128)),
+        (4, (0, 0), (128, 128, 128)),
+        (6, (65535, 32768, 300, 65535), (255, 128, 1)),
+        (6, (65535, 32768, 300, 0), (128, 128, 128)),
+    ],
+)
+def test_sixteen_bit_colour_and_transparency_are_scaled(
+    kind: int, samples: tuple[int, ...], colour: tuple[int, int, int]
+) -> None:
+    row = b"\0" + struct.pack(f">{len(samples)}H", *samples)
+    read = decode(png(png_head(1, 1, bits=16, kind=kind), ("IDAT", zlib.compress(row))))
+    assert np.abs(read[0, 0].astype(int) - colour).max() <= 1
+
+
+def test_a_colour_profile_is_not_read() -> None:
+    picture = Image.fromarray(quadrants())
+    for profile in (b"no profile at all", ImageCms.ImageCmsProfile(swapped()).tobytes()):
+        assert (decode(encoded(picture, "PNG", icc_profile=profile)) == quadrants()).all()
+
+
+def swapped() -> Any:
+    """A real profile, under which these numbers would be quite other colours."""
+    return ImageCms.createProfile("LAB")
 
 
 def test_a_cmyk_jpeg_becomes_rgb() -> None:
@@ -194,16 +225,45 @@ def test_other_formats_are_refused(kind: str) -> None:
         decode(encoded(Image.new("RGB", (64, 64), RED), kind))
 
 
+OTHERS = {
+    "FITS": b"SIMPLE  =                    T".ljust(80)
+    + b"BITPIX  =                    8".ljust(80),
+    "PSD": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 64, 64, 8, 3) + bytes(12_300),
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
+    "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n(x) run\n",
+    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(99),
+    "AVIF": b"\0\0\0\x1cftypavif" + bytes(99),
+    "ZIP": b"PK\3\4" + bytes(99),
+    "GZIP": b"\x1f\x8b\x08" + bytes(99),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_other_programs_read_is_refused_whatever_it_is_called(
+    tmp_path: Path, kind: str
+) -> None:
+    put(tmp_path / "a.png")
+    (tmp_path / "b.jpg").write_bytes(OTHERS[kind])
+    found = undetected(tmp_path)
+    assert reasons(found) == [("b.jpg", "unreadable")]
+    assert found.failures[0].detail == "not one of JPEG, PNG, WEBP, BMP"
+
+
+def png_head(width: int, height: int, *, bits: int = 8, kind: int = 2) -> tuple[str, bytes]:
+    return "IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+
+
+def png(*chunks: tuple[str, bytes]) -> bytes:
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for name, body in chunks:
+        named = name.encode() + body
+        parts.append(struct.pack(">I", len(body)) + named + struct.pack(">I", zlib.crc32(named)))
+    return b"".join(parts)
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG file that ends before its first pixel."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"")
+    return png(png_head(width, height), ("IDAT", b""))
 
 
 def jpeg_header(width: int, height: int) -> bytes:
@@ -227,6 +287,98 @@ def test_a_bomb_is_refused_by_its_header(
         decode(header(*side))
     with pytest.raises(UnusablePicture, match="unreadable"):
         decode(header(5000, 5000))
+
+
+def black(side: int, *, bits: int, kind: int) -> bytes:
+    """A whole and sound black PNG, packed row by row."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (side * bits * (3 if kind == 2 else 1) + 7) // 8)
+    packed = b"".join([*(packer.compress(row) for _ in range(side)), packer.flush()])
+    return png(png_head(side, side, bits=bits, kind=kind), ("IDAT", packed), ("IEND", b""))
+
+
+@pytest.mark.parametrize(("side", "bits", "kind"), [(13_000, 8, 2), (13_377, 1, 0)])
+def test_a_bomb_costs_neither_time_nor_memory(
+    tmp_path: Path, side: int, bits: int, kind: int
+) -> None:
+    """Decoded, the first takes 1.5 GB; refused, 1 ms and 1 MB."""
+    path = tmp_path / "bomb.png"
+    path.write_bytes(black(side, bits=bits, kind=kind))
+    assert path.stat().st_size < 500_000
+    code = (
+        "import resource, sys, time; from pathlib import Path\n"
+        "from mie_x.faces.pictures import UnusablePicture, decode, read_bytes\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n    decode(b'warm')\nexcept UnusablePicture:\n    pass\n"
+        "before, start = peak(), time.perf_counter()\n"
+        "try:\n    decode(read_bytes(Path(sys.argv[1])))\n"
+        "except UnusablePicture as error:\n    print(error.reason)\n"
+        "print(time.perf_counter() - start, peak() - before)"
+    )
+    run = [sys.executable, "-c", code, str(path)]
+    said, cost = subprocess.run(run, check=True, capture_output=True, text=True).stdout.splitlines()
+    seconds, kilobytes = map(float, cost.split())
+    assert said == "too many pixels"
+    assert seconds < 0.2 and kilobytes < (200e3 if sys.platform == "linux" else 200e6)
+
+
+@pytest.mark.parametrize("name", ["zTXt", "iTXt", "iCCP"])
+@pytest.mark.parametrize("chunks", [1, 50])
+def test_text_that_unpacks_to_gigabytes_is_not_unpacked(name: str, chunks: int) -> None:
+    bomb = zlib.compress(bytes(64 * 2**20), 9)
+    head = b"a\0\1\0\0\0" if name == "iTXt" else b"a\0\0"
+    pixels = zlib.compress(bytes(8 * 25))
+    data = png(png_head(8, 8), *[(name, head + bomb)] * chunks, ("IDAT", pixels), ("IEND", b""))
+    start = time.perf_counter()
+    with pytest.raises(UnusablePicture, match=r"unreadable: .*too large"):
+        decode(data)
+    assert time.perf_counter() - start < 0.2  # one alone takes 50 ms to unpack
+
+
+def many_scans(count: int, *, side: int = 64) -> bytes:
+    """A progressive JPEG whose last scan is there COUNT times more."""
+    data = encoded(Image.new("L", (side, side), 77), "JPEG", progressive=True)
+    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    return data[:end] + data[last:end] * count + data[end:]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_undecoded() -> None:
+    """At 25 megapixels each of them takes 9 ms: 128 MiB of them, hours."""
+    assert np.abs(decode(many_scans(80)).astype(int) - 77).max() <= 1
+    data = many_scans(100_000, side=5000)
+    start = time.perf_counter()
+    with pytest.raises(UnusablePicture, match="unreadable: a JPEG of more than 100 scans"):
+        decode(data)
+    assert time.perf_counter() - start < 0.2
+
+
+@pytest.mark.parametrize("marker", [0xE5, 0xFE, 0xDB])
+def test_a_jpeg_of_countless_segments_is_refused_undecoded(marker: int) -> None:
+    data = encoded(Image.new("L", (8, 8)), "JPEG")
+    few, many = (
+        data[:2] + bytes([0xFF, marker, 0, 2]) * count + data[2:] for count in (9_000, 11_000)
+    )
+    assert decode(few).shape == (8, 8, 3)
+    with pytest.raises(UnusablePicture, match="10,000 segments"):
+        decode(many)
+
+
+def test_a_picture_within_or_behind_a_jpeg_counts_no_scans() -> None:
+    """A thumbnail in its EXIF, and whatever a telephone appends, such as a film."""
+    inner = many_scans(200)
+    comment = b"\xff\xfe" + struct.pack(">H", len(inner) + 2) + inner
+    data = encoded(Image.new("L", (8, 8), 77), "JPEG")
+    read = decode(data[:2] + comment + data[2:] + inner)
+    assert np.abs(read.astype(int) - 77).max() <= 1
+
+
+def test_a_megabyte_of_padding_before_a_marker_is_read_once() -> None:
+    data = encoded(Image.new("L", (8, 8)), "JPEG")
+    start = time.perf_counter()
+    assert decode(data[:2] + b"\xff" * 2**20 + data[2:]).shape == (8, 8, 3)
+    with pytest.raises(UnusablePicture, match="unreadable"):
+        decode(data[:2] + b"\xff" * 2**20 + b"\0")
+    assert time.perf_counter() - start < 4
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
@@ -256,6 +408,7 @@ def test_damaged_bytes_give_a_picture_or_a_reason(kind: str, flips: list[tuple[i
         read = decode(bytes(data))
     except UnusablePicture as error:
         assert error.reason in ("unreadable", "too many pixels")
+        assert str(error).isprintable() and len(str(error)) < 200
     else:
         assert read.dtype == np.uint8 and read.ndim == 3 and read.shape[2] == 3
 
@@ -426,11 +579,12 @@ def test_both_forms_of_an_umlaut_are_one_person(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
 def test_names_that_no_table_could_hold_are_failures(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
-    for name in (b"\xff.png", b"new\nline.png", b"\x1b[31m.png"):
+    for name in (b"\xff.png", b"new\nline.png", b"\x1b[31m.png", "\u202egnp.png".encode()):
         (tmp_path / os.fsdecode(name)).write_bytes((tmp_path / "a.png").read_bytes())
     found = undetected(tmp_path)
     assert names(found) == [("a", "a.png")]
     assert [(failure.path, failure.reason) for failure in found.failures] == [
+        ("\\u202egnp.png", "bad name"),
         ("\\udcff.png", "bad name"),
         ("\\x1b[31m.png", "bad name"),
         ("new\\x0aline.png", "bad name"),
@@ -453,6 +607,14 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert names(undetected(tmp_path / "way")) == names(found)
 
 
+@pytest.mark.skipif(sys.platform != "linux" or not os.geteuid(), reason="root may read all")
+def test_a_folder_that_may_not_be_read_is_shown_without_its_escape_codes(tmp_path: Path) -> None:
+    put(tmp_path / "a.png")
+    (tmp_path / "\x1b[2J").mkdir(mode=0)
+    with pytest.raises(PermissionError, match=r"\\x1b\[2J: cannot be listed .*; give yourself"):
+        undetected(tmp_path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
@@ -464,7 +626,11 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
     ("make", "error", "said"),
     [
         (lambda folder: None, FileNotFoundError, "no such folder"),
-        (lambda folder: folder.write_text(""), NotADirectoryError, "is a file"),
+        (
+            lambda folder: folder.write_text(""),
+            NotADirectoryError,
+            "is a file; give the folder .* unpacked",
+        ),
         (lambda folder: folder.mkdir(), ValueError, "no picture in this folder"),
         (lambda folder: put(folder / "a.png", side=10), ValueError, r"too small: 1.*portraits"),
     ],
@@ -569,6 +735,8 @@ def pictured(tmp_path: Path) -> Path:
         put(tmp_path / "people" / name)
     put(tmp_path / "outside.png")
     (tmp_path / "people/link.png").symlink_to(tmp_path / "outside.png")
+    (tmp_path / "people/linked").symlink_to(tmp_path)
+    (tmp_path / "people/loop.png").symlink_to(tmp_path / "people/loop.png")
     return tmp_path / "people"
 
 
@@ -623,6 +791,24 @@ OUTSIDE, LEAVES, CONTROL = "is not relative", "leaves the folder", "control char
         ("missing.png", "not among"),
         ("x", "not among"),
         ("link.png", "not among"),
+        ("linked/outside.png", "not among"),
+        ("loop.png", "not among"),
+        ("a.png.", "not among"),
+        ("a.png/", "listed twice"),
+        ("a.png/.", "listed twice"),
+        ("A.PNG", "not among"),
+        ("con", "not among"),
+        ("nul.png", "not among"),
+        ("%2e%2e/outside.png", "not among"),
+        ("..%2foutside.png", "not among"),
+        ("\u2025/outside.png", "not among"),  # two dots in one character
+        ("\uff0e\uff0e\uff0foutside.png", "not among"),  # full width
+        ("..\u2215outside.png", "not among"),  # a division sign
+        ("\u202egnp.a", CONTROL),
+        ("a.png::$DATA", "not among|is not relative"),
+        ("$HOME/a.png", "not among"),
+        ("|id", "not among"),
+        ("-", "not among"),
     ],
 )
 def test_a_path_that_is_not_in_the_folder_is_refused(pictured: Path, file: str, said: str) -> None:
@@ -638,6 +824,8 @@ def test_a_path_that_is_not_in_the_folder_is_refused(pictured: Path, file: str, 
         ([("a.png", "ann"), ("a.png", "bob")], "row 3: file 'a.png' is listed twice"),
         ([("a.png", "")], "row 2: identity ''"),
         ([("a.png", "an\tn")], "row 2: identity"),
+        ([("a.png", "\x1b[31mann")], r"row 2: identity '\\\\x1b\[31mann' must"),
+        ([("a.png", "\u202eann")], "row 2: identity .*printable"),
         ([("a.png", "x" * 2000)], "row 2: identity"),
         ([("a.png",)], "row 2: identity"),
         ([], "no row below the head"),
@@ -655,13 +843,20 @@ def test_a_table_without_its_columns_or_without_text_is_refused(pictured: Path) 
         undetected(pictured, identities=table(pictured, ("a.png", "x"), head=("file", "name")))
     latin = pictured.parent / "latin.csv"
     latin.write_bytes("file,identity\na.png,Zo\xeb\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="not UTF-8"):
+    with pytest.raises(ValueError, match=r"latin\.csv: not UTF-8 text; save it as CSV"):
         undetected(pictured, identities=latin)
     with pytest.raises(FileNotFoundError, match="no such table"):
         undetected(pictured, identities=pictured.parent / "none.csv")
     latin.write_text('file,identity\na.png,"open\n')
-    with pytest.raises(ValueError, match="row 1: unexpected end"):
+    with pytest.raises(ValueError, match=r"row 1: unexpected end.* again"):
         undetected(pictured, identities=latin)
+
+
+def test_a_table_of_gigabytes_is_refused_unread(pictured: Path) -> None:
+    path = table(pictured, ("a.png", "ann"))
+    os.truncate(path, 513 * 2**20)
+    with pytest.raises(ValueError, match=r"identities\.csv: more than 512 MiB; split"):
+        undetected(pictured, identities=path)
 
 
 # -- drawn faces --------------------------------------------------------------------------------

@@ -12,8 +12,11 @@ from pathlib import Path, PurePosixPath
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 COLUMNS = ("file", "identity")
 LONGEST = 1024  # characters of a path or identity in the table
+MAX_BYTES = 512 * 2**20  # of the table: room for millions of rows
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Besides what steers a terminal: what breaks lines, and what turns the direction of writing round,
+# so that a name reads as another.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -38,7 +41,9 @@ def listing(root: Path) -> Listing:
             f"{root}: no such folder; give the folder that holds the photographs"
         )
     if not root.is_dir():
-        raise NotADirectoryError(f"{root} is a file; give the folder that holds the photographs")
+        raise NotADirectoryError(
+            f"{root} is a file; give the folder that holds the photographs, unpacked"
+        )
     found = Listing()
     inside = root.resolve()
     for folder, folders, files in os.walk(root, onerror=_unreadable):
@@ -50,7 +55,7 @@ def listing(root: Path) -> Listing:
             path = here / name
             if name.startswith(".") or path.suffix.lower() not in EXTENSIONS:
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            if path.is_symlink() and _leaves(path, inside):
                 found.links += 1
             elif path.is_file():  # a pipe or a socket would never end
                 shown = path.relative_to(root).as_posix()
@@ -63,8 +68,18 @@ def listing(root: Path) -> Listing:
     return found
 
 
+def _leaves(link: Path, inside: Path) -> bool:
+    try:
+        return not link.resolve().is_relative_to(inside)
+    except (OSError, RuntimeError):  # a loop of links, which leads nowhere
+        return True
+
+
 def _unreadable(error: OSError) -> None:
-    raise PermissionError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+    raise PermissionError(
+        f"{_escaped(str(error.filename))}: cannot be listed ({error.strerror}); give yourself the "
+        "right to read it, or move it out of the folder"
+    ) from error
 
 
 def _nameable(text: str) -> bool:
@@ -77,7 +92,12 @@ def _nameable(text: str) -> bool:
 
 def _escaped(text: str) -> str:
     text = text.encode("utf-8", "backslashreplace").decode()
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(_code, text)
+
+
+def _code(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
 
 
 def identity_of(path: str) -> str:
@@ -130,6 +150,8 @@ def _rows(table: Path) -> list[tuple[int, str, str]]:
     """(line, file, identity) of each row of the table."""
     if not table.is_file():
         raise FileNotFoundError(f"{table}: no such table; it needs the columns file,identity")
+    if table.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{table}: more than {MAX_BYTES // 2**20} MiB; split the table")
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -141,9 +163,11 @@ def _rows(table: Path) -> list[tuple[int, str, str]]:
                 for row in reader
             ]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{table}: not UTF-8 text ({error.reason})") from error
+        raise ValueError(f"{table}: not UTF-8 text; save it as CSV (UTF-8)") from error
     except csv.Error as error:
-        raise ValueError(f"{table}, row {reader.line_num}: {error}") from error
+        raise ValueError(
+            f"{table}, row {reader.line_num}: {error}; save it as CSV (UTF-8) again"
+        ) from error
 
 
 def _wrong_path(text: str) -> str | None:

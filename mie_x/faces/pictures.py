@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 MAX_PIXELS = 25_000_000  # read from the header; a 500 kB file can ask for a gigabyte
 MAX_BYTES = 128 * 2**20  # 25 megapixels as an uncompressed 32-bit BMP are 95 MiB
+MAX_SCANS = 100
+"""Of a JPEG: each is a pass over all pixels and can be had for 12 bytes. Encoders write some 10."""
+MAX_SEGMENTS = 10_000
+"""Of a JPEG: 4 bytes of the file can cost 130 of memory. A colour profile takes up to 255."""
 BACKDROP = (128, 128, 128)
 """What lies behind transparent pixels. Mid-gray is the zero of networks that see [-1, 1], and
 unlike white or black it leaves the outline of light skin and of dark hair alone."""
@@ -37,6 +42,10 @@ _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+
+# What begins a segment of a JPEG, or ends the picture; not its start, restarts or stuffed zeros.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+_END, _SCAN = 0xD9, 0xDA
 
 
 class UnusablePicture(ValueError):
@@ -66,10 +75,13 @@ def decode(data: bytes) -> Frames:
     """The bytes of a JPEG, PNG, WebP or BMP file -> (H, W, 3) uint8 RGB, upright.
 
     EXIF rotation is applied, transparency laid over mid-gray, 16-bit gray scaled to 8 bits, the
-    first picture of an animation taken. Raises ``UnusablePicture``: "too many pixels" (known from
-    the header, before anything is decoded), or "unreadable" for other formats, truncated and
-    damaged files.
+    first picture of an animation taken. Colours are taken for sRGB: a profile is not read, so that
+    the same numbers come out everywhere and a hostile one meets no parser; Display P3 skin loses a
+    little colour. Raises ``UnusablePicture``: "too many pixels" (known from the header, before
+    anything is decoded), or "unreadable" for other formats, for truncated and damaged files, and
+    for JPEGs in more parts than a camera writes.
     """
+    _check_parts(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of large pictures and of damaged EXIF
         try:
@@ -87,6 +99,22 @@ def decode(data: bytes) -> Frames:
         except Exception as error:  # hostile bytes raise whatever they please inside a decoder
             raise UnusablePicture("unreadable", f"{type(error).__name__}: {error}") from error
     raise UnusablePicture("too many pixels", f"{pixels:,}; the limit is {MAX_PIXELS:,}")
+
+
+def _check_parts(data: bytes) -> None:
+    """Refuse a JPEG whose many scans or segments would take hours or gigabytes."""
+    scans = segments = at = 0
+    while data.startswith(b"\xff\xd8") and (marker := _MARKER.search(data, at)):
+        kind, at = data[marker.start() + 1], marker.end()
+        if kind == _END:
+            return
+        scans += kind == _SCAN
+        segments += 1
+        if scans > MAX_SCANS or segments > MAX_SEGMENTS:
+            raise UnusablePicture(
+                "unreadable", f"a JPEG of more than {MAX_SCANS} scans or {MAX_SEGMENTS:,} segments"
+            )
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
