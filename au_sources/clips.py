@@ -5,20 +5,23 @@ order do not matter, and columns that are not named here are ignored.
 
 **A table of frames** (CSV or Parquet), one row a frame::
 
-    subject, clip, frame, emotion,   onset, apex, confidence, success, AU01_r, ..., AU45_r
-    s01,     c3,   17,    happiness, 17,    29,   0.98,       1,       0.12,   ..., 0.00
+    subject, clip, frame, emotion,   onset, apex, offset, confidence, success, AU01_r, ..., AU45_r
+    s01,     c3,   17,    happiness, 17,    29,   41,     0.98,       1,       0.12,   ..., 0.00
 
 ``AU01_r`` (0 to 5, as OpenFace writes them) or ``AU01`` / ``AU1`` (0 to 1), all 17. ``label``
 (0, 1, 2 or negative, positive, surprise) or ``emotion`` (a word), or both if they agree. ``onset``
 and ``apex`` are frame numbers, as in ``frame``; ``mie`` needs them, ``mae`` does not look at them.
-Optional: ``corpus`` (otherwise the name of the file, or of its folder where the file is called
+An empty cell or ``/`` says that a frame is not annotated. Rows count as equally far apart in time:
+a frame that failed should have its row, so that the motion does not run faster there.
+Optional: ``offset`` (a frame number like ``apex``; only with it a clip tells how the face comes to
+rest), ``corpus`` (otherwise the name of the file, or of its folder where the file is called
 ``clips``; needed where both ``mie`` and ``mae`` are given), ``confidence``, ``success``,
 ``face_id``.
 
 **An index of OpenFace's CSV files** (CSV or Parquet), known by its column ``openface``::
 
-    subject, clip, emotion,   onset, apex, openface
-    s01,     c3,   happiness, 17,    29,   s01/c3.csv
+    subject, clip, emotion,   onset, apex, offset, openface
+    s01,     c3,   happiness, 17,    29,   41,     s01/c3.csv
 
 Paths are relative to the index and stay inside its folder. A file of FeatureExtraction is a whole
 clip, one index row; files of FaceLandmarkImg are single pictures, one index row a frame, with its
@@ -32,7 +35,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
@@ -81,11 +84,12 @@ class AuClip:
     """The AUs of every frame of one expression.
 
     ``aus`` (T, 17) float32 in [0, 1], in the order of ``AUS``; the row of a frame whose AUs could
-    not be measured is NaN throughout. ``onset`` and ``apex`` are row indices or None. ``label`` is
-    None where the ``emotion`` has no class; ``problem`` says why else the clip cannot be used. Such
-    clips are handed on, so that the source can name them among the clips that it leaves out.
-    ``files`` are (name, SHA-256) of what the clip was read from, ``measured`` is how the values
-    came about. Raises ValueError where an array or an index is not as said here.
+    not be measured is NaN throughout. ``onset``, ``apex`` and ``offset`` are row indices or None.
+    ``label`` is None where the ``emotion`` has no class; ``problem`` says why else the clip cannot
+    be used. Such clips are handed on, so that the source can name them among the clips that it
+    leaves out. ``files`` are (name, SHA-256) of what the clip was read from, ``measured`` is how
+    the values came about. ``bridged`` is ``aus`` with the failed frames bridged. Raises ValueError
+    where an array or an index is not as said here.
     """
 
     origin: Origin
@@ -94,10 +98,12 @@ class AuClip:
     aus: Aus
     onset: int | None = None
     apex: int | None = None
+    offset: int | None = None
     stand_in: bool = False
     problem: str = ""
     files: tuple[tuple[str, str], ...] = ()
     measured: str = ""
+    bridged: Aus = field(init=False)
 
     def __post_init__(self) -> None:
         name = "/".join(self.origin)
@@ -111,16 +117,51 @@ class AuClip:
             raise ValueError(f"clip {name}: AUs outside [0, 1]; divide OpenFace's intensities by 5")
         if self.label is not None and self.label not in LABELS.values():
             raise ValueError(f"clip {name}: label {self.label!r}, labels are {LABELS}")
-        for what, index in (("onset", self.onset), ("apex", self.apex)):
+        indices = {"onset": self.onset, "apex": self.apex, "offset": self.offset}
+        for what, index in indices.items():
             if index is not None and not 0 <= index < len(aus):
                 raise ValueError(f"clip {name}: {what} is row {index} of {len(aus)} rows")
         aus.setflags(write=False)
         object.__setattr__(self, "aus", aus)
+        object.__setattr__(self, "bridged", bridged(aus))
 
     @property
     def failed(self) -> NDArray[np.bool_]:
         """(T,) bool: the frames whose AUs could not be measured."""
         return np.isnan(self.aus[:, 0])
+
+    def between(self, first: int | None, last: int | None) -> Aus | None:
+        """AUs (T, 17) of the frames FIRST to LAST, T >= 2, the failed ones between them bridged.
+
+        None where FIRST or LAST is None or failed, or LAST does not come after FIRST. Read-only.
+        """
+        if first is None or last is None or last <= first:
+            return None
+        if np.isnan(self.aus[first, 0]) or np.isnan(self.aus[last, 0]):
+            return None
+        return self.bridged[first : last + 1]
+
+
+def bridged(aus: Aus) -> Aus:
+    """AUS (T, 17) with failed frames on the straight line between their measured neighbours.
+
+    A failed frame is a row of NaN; those before the first and after the last measured frame have
+    no two neighbours and stay NaN. Returns AUS itself where nothing is to be bridged.
+
+    >>> aus = np.full((4, 17), np.nan, np.float32)
+    >>> aus[0], aus[3] = 0.0, 0.75
+    >>> bridged(aus)[:, 0].tolist()
+    [0.0, 0.25, 0.5, 0.75]
+    """
+    known = np.flatnonzero(~np.isnan(aus[:, 0]))
+    if len(known) < 2 or known[-1] - known[0] == len(known) - 1:
+        return aus
+    between = np.arange(known[0], known[-1] + 1)
+    filled = aus.copy()
+    for au, values in enumerate(aus[known].T):
+        filled[between, au] = np.interp(between, known, values)
+    filled.setflags(write=False)
+    return filled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +207,9 @@ class Pool:
         for clip in clips:
             aus = np.where(np.isnan(clip.aus), np.float32(-1), clip.aus).astype("<f4")
             head = (*clip.origin, clip.label, clip.emotion, clip.onset, clip.apex, aus.shape)
-            digest.update(repr(head).encode() + aus.tobytes())
+            # a clip without an offset keeps the fingerprint that it had before there were any
+            tail = () if clip.offset is None else (clip.offset,)
+            digest.update(repr(head + tail).encode() + aus.tobytes())
         return {
             "stand_in": self.stand_in,
             "clips": len(clips),
@@ -255,7 +298,7 @@ def read_clips(
         else:
             frames, aus = _tabled(table, rows, min_confidence)
             files, unit = (), au_unit(table)
-        onset, apex, problem = _onset_and_apex(table, rows, frames, source)
+        onset, apex, offset, problem = _annotated(table, rows, frames, source)
         clips.append(
             AuClip(
                 origin,
@@ -264,6 +307,7 @@ def read_clips(
                 aus,
                 onset,
                 apex,
+                offset,
                 problem=problem,
                 files=((table.path.name, table.sha256), *files),
                 measured=f"{unit}, confidence >= {min_confidence:g} where given",
@@ -446,27 +490,38 @@ def _indexed(
     return frames, aus, tuple(files), au_unit(opened)
 
 
-def _onset_and_apex(
-    table: Table,
-    rows: Sequence[int],
-    frames: NDArray[np.int64],
-    source: str,
-) -> tuple[int | None, int | None, str]:
-    """Row indices of a clip's onset and apex, and why there are none. Only "mie" has them."""
+def _annotated(
+    table: Table, rows: Sequence[int], frames: NDArray[np.int64], source: str
+) -> tuple[int | None, int | None, int | None, str]:
+    """Row indices of a clip's onset, apex and offset, and why it has no onset or apex.
+
+    Only "mie" has them. A clip can do without its offset.
+    """
     if source == "mae":
-        return None, None, ""
-    found: list[int | None] = []
-    problem = ""
+        return None, None, None, ""
     part = table.part(rows)
-    for column in ("onset", "apex"):
-        number = _one(part, range(len(part)), whole_or_none(part, column), column)
+    found: dict[str, int | None] = {"offset": None}
+    problem = ""
+    for column in ("onset", "apex", *(["offset"] if "offset" in part.columns else [])):
+        number = _one(part, range(len(part)), _frame_numbers(part, column), column)
         places = np.flatnonzero(frames == number) if number is not None else np.array([], np.int64)
-        found.append(int(places[0]) if len(places) else None)
-        if not problem and number is None:
+        found[column] = int(places[0]) if len(places) else None
+        if problem or column == "offset":
+            continue
+        if number is None:
             problem = f"its {column} is not annotated"
-        elif not problem and not len(places):
+        elif not len(places):
             problem = f"its {column} frame is not among its frames"
-    return found[0], found[1], problem
+    return found["onset"], found["apex"], found["offset"], problem
+
+
+def _frame_numbers(table: Table, column: str) -> list[int | None]:
+    """Cells of COLUMN as frame numbers, None where empty or "/", CASME II's sign for unknown."""
+    cells = [
+        None if isinstance(cell, str) and cell.strip() == "/" else cell
+        for cell in table.columns[column]
+    ]
+    return whole_or_none(replace(table, columns={column: cells}), column)
 
 
 def _text_path(index: Table, row: int) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au_sources.clips import AuClip, Pool, sort_out
-from mie_x.records import Motion
+from mie_x.records import Motion, Origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class EarlyMae:
     int(u * n), counted from 0, with u uniform between ``alpha`` and ``beta``
     (0 <= alpha < beta <= 1; (0.25, 0.5) is what the MiE-X code uses). u is drawn again until that
     frame comes after the onset, did not fail, and has other AUs than the onset. n counts failed
-    frames too.
+    frames too; in ``rise`` they are bridged. There is no ``fall``: what follows is not micro.
 
     Clips without such a frame are left out, and listed in ``settings`` with the reason. Raises
     ValueError on another alpha or beta.
@@ -88,11 +88,21 @@ class EarlyMae:
         where there is no clip of the class, or no such class.
         """
         clip = self._pool.draw(label, rng)
-        frames, chances = self._apexes(clip)
-        apex = int(rng.choice(frames, p=chances))
-        aus = clip.aus
-        onset = aus[_first(clip)].copy()
-        return Motion(onset, aus[apex].copy(), label, clip.emotion, "mae", clip.origin)
+        first, frames, up_to = self._reaches[clip.origin]
+        # what rng.choice(frames, p=chances) does: it consumes and gives the same
+        apex = int(frames[up_to.searchsorted(rng.random(), side="right")])
+        onset, rise = clip.aus[first].copy(), clip.between(first, apex)
+        return Motion(onset, clip.aus[apex].copy(), label, clip.emotion, "mae", clip.origin, rise)
+
+    @cached_property
+    def _reaches(self) -> dict[Origin, tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+        """Of every clip: its onset, the frames that can be its apex, their summed chances."""
+        reaches = {}
+        for clip in self._pool.clips:
+            frames, chances = self._apexes(clip)
+            sums = chances.cumsum()
+            reaches[clip.origin] = (_first(clip), frames, sums / sums[-1])
+        return reaches
 
     def _apexes(self, clip: AuClip) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Frames that can be the apex, and how likely each is: "drawn again", without a loop."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -108,21 +109,29 @@ class Expert:
     def draw(self, label: int, rng: np.random.Generator) -> Motion:
         """Draw a motion of class LABEL: onset all zeros, apex with at least one active AU.
 
-        The emotion is uniform among those of the class. Raises ValueError on an unknown label.
+        The emotion is uniform among those of the class. A table says nothing about the time
+        between: ``rise`` and ``fall`` are None. Raises ValueError on an unknown label.
         """
-        emotions = [
-            emotion for emotion in TABLES[self.table] if LABELS[LABEL_OF_EMOTION[emotion]] == label
-        ]
+        emotions = _emotions(self.table, label)
         if not emotions:
             raise ValueError(f"label {label!r}: labels are {LABELS}")
-        emotion = emotions[int(rng.integers(len(emotions)))]
-        probabilities = _vector(TABLES[self.table][emotion])
+        emotion, probabilities = emotions[int(rng.integers(len(emotions)))]
         apex = np.zeros(len(AUS), np.float32)
         while not apex.any():
             active = rng.random(len(AUS)) < probabilities
             intensities = rng.uniform(*self.interval, len(AUS))
             apex = np.where(active, intensities, 0).astype(np.float32)
         return Motion(np.zeros(len(AUS), np.float32), apex, label, emotion, "exp")
+
+
+@cache
+def _emotions(table: str, label: int) -> tuple[tuple[str, NDArray[np.float64]], ...]:
+    """Emotions of class LABEL in TABLE, each with its probabilities (17,)."""
+    return tuple(
+        (emotion, _vector(row))
+        for emotion, row in TABLES[table].items()
+        if LABELS[LABEL_OF_EMOTION[emotion]] == label
+    )
 
 
 def _vector(row: Mapping[int, float]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""AU_MiE: onset and apex AUs of real, annotated micro-expressions (MiE-X, section 3).
+"""AU_MiE: AUs of real, annotated micro-expressions, from onset to apex (MiE-X, section 3).
 
 The paper draws a random clip of the wanted class; the published code takes them in turn. This
 follows the paper.
@@ -19,6 +19,10 @@ from mie_x.records import Motion
 @dataclass(frozen=True, eq=False)
 class RealMie:
     """Motions of real micro-expressions: the AUs of a clip's annotated onset and apex frames.
+
+    ``rise`` holds the frames between them too, ``fall`` those from the apex to the annotated
+    offset; frames that failed are bridged. A clip has no ``fall`` where its offset is not
+    annotated, does not come after its apex, or failed.
 
     Clips are left out, and listed in ``settings`` with the reason, where the emotion has no class,
     onset or apex is not annotated or its AUs failed, the apex does not come after the onset, or
@@ -53,7 +57,8 @@ class RealMie:
         """
         clip = self._pool.draw(label, rng)
         onset, apex = clip.aus[clip.onset].copy(), clip.aus[clip.apex].copy()
-        return Motion(onset, apex, label, clip.emotion, "mie", clip.origin)
+        rise, fall = clip.between(clip.onset, clip.apex), clip.between(clip.apex, clip.offset)
+        return Motion(onset, apex, label, clip.emotion, "mie", clip.origin, rise, fall)
 
 
 def _why_not(clip: AuClip) -> str:

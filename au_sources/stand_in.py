@@ -45,8 +45,8 @@ def stand_in_clips(source: str) -> tuple[AuClip, ...]:
     """The stand-ins of SOURCE, always the same.
 
     "mie": 12 to 24 frames that rise from near rest to an apex of 0.05 to 0.35 and fall again, onset
-    and apex annotated. "mae": 20 to 60 frames that rise from near rest to 0.6 to 1 at the end.
-    Raises ValueError on another SOURCE.
+    and apex annotated, the last frame as the offset. "mae": 20 to 60 frames that rise from near
+    rest to 0.6 to 1 at the end. Raises ValueError on another SOURCE.
     """
     if source not in ("mie", "mae"):
         raise ValueError(f"source {source!r}: there are stand-ins for 'mie' and 'mae'")
@@ -59,9 +59,10 @@ def stand_in_clips(source: str) -> tuple[AuClip, ...]:
         subject = number % SUBJECTS
         if source == "mie":
             curve, onset, apex = _rise_and_fall(rng)
+            offset = len(curve) - 1
             amplitude = rng.uniform(0.12, 0.3)
         else:
-            curve, onset, apex = _slow_rise(rng), None, None
+            curve, onset, apex, offset = _slow_rise(rng), None, None, None
             amplitude = rng.uniform(0.7, 0.95)
         peak = amplitude * _shape(emotion, rng)
         aus = habits[subject] + curve[:, None] * peak
@@ -76,6 +77,7 @@ def stand_in_clips(source: str) -> tuple[AuClip, ...]:
                 aus.astype(np.float32),
                 onset,
                 apex,
+                offset,
                 stand_in=True,
                 measured="invented, not measured",
             )

@@ -46,11 +46,16 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
-    """How a face moves: two AU vectors and what they mean.
+    """How a face moves: two AU vectors, what was measured between and after them, what they mean.
 
     ``onset`` and ``apex`` are (17,) float32 in [0, 1], in the order of ``AUS``. ``label`` is one of
     ``LABELS``' values, ``emotion`` the source's own word, ``source`` one of ``SOURCES``;
     ``origin`` is None where nobody's face was measured (expert tables).
+
+    ``rise`` and ``fall`` are (T, 17) float32 in [0, 1], T >= 2, a row a frame at equal times, no
+    NaN; they may be read-only. ``rise`` starts with ``onset`` and ends with ``apex``; None where
+    nothing in between was measured. ``fall`` starts with ``apex`` and ends with the offset; None
+    where no clip tells it.
     """
 
     onset: Aus
@@ -59,14 +64,17 @@ class Motion:
     emotion: str
     source: str
     origin: Origin | None = None
+    rise: Aus | None = None
+    fall: Aus | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A labelled clip, synthetic or real: frames (T, H, W, 3) uint8 RGB, onset first, apex last.
+    """A labelled clip, synthetic or real: frames (T, H, W, 3) uint8 RGB, onset first.
 
     ``subject`` is who is seen (never on both sides of a split); ``origin`` whose movement it is;
-    ``aus`` (T, 17) float32 in [0, 1] or None where not measured.
+    ``aus`` (T, 17) float32 in [0, 1] or None where not measured; ``apex`` the index of the apex
+    frame in ``frames``: the last, unless the clip goes on to the offset.
     """
 
     key: str
@@ -75,3 +83,4 @@ class Sample:
     subject: str
     origin: Origin | None = None
     aus: Aus | None = None
+    apex: int = -1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 import au_sources
 from au_sources import SOURCES, AuClip, AuSource, EarlyMae, Expert, RealMie, stand_in_clips
+from au_sources.clips import bridged
 from au_sources.early_mae import early_frames
 from au_sources.expert import TABLES
 from mie_x import records
-from mie_x.records import AUS, LABEL_OF_EMOTION, LABELS, Motion, Origin
+from mie_x.records import AUS, LABEL_OF_EMOTION, LABELS, Aus, Motion, Origin
 
 EVERY_SOURCE: dict[str, AuSource] = {
     "mie": RealMie(stand_in_clips("mie")),
@@ -30,6 +32,7 @@ def clip(
     label: int | None = 1,
     onset: int | None = 0,
     apex: int | None = -1,
+    offset: int | None = None,
     subject: str = "s1",
     name: str = "c1",
     problem: str = "",
@@ -45,6 +48,7 @@ def clip(
         aus,
         onset,
         len(first_au) - 1 if apex == -1 else apex,
+        offset,
         problem=problem,
     )
 
@@ -52,10 +56,21 @@ def clip(
 NAN = float("nan")
 
 
+def first_au(aus: Aus | None) -> list[float]:
+    """AU01 of every frame, to three decimals."""
+    assert aus is not None
+    assert not aus[:, 1:].any()
+    return [round(float(value), 3) for value in aus[:, 0]]
+
+
 def same(one: Motion, other: Motion) -> bool:
     return (
         (one.onset == other.onset).all()
         and (one.apex == other.apex).all()
+        and all(
+            (mine is None and theirs is None) or np.array_equal(mine, theirs)  # type: ignore[arg-type]
+            for mine, theirs in ((one.rise, other.rise), (one.fall, other.fall))
+        )
         and (one.label, one.emotion, one.source, one.origin)
         == (other.label, other.emotion, other.source, other.origin)
     )
@@ -84,6 +99,19 @@ def test_a_motion_is_what_the_records_say(name: str, label: int) -> None:
         assert motion.label == label == LABELS[LABEL_OF_EMOTION[motion.emotion]]
         assert motion.source == name
         assert (motion.origin is None) == (name == "exp")
+        assert (motion.rise is None) == (name == "exp")
+        assert (motion.fall is None) == (name != "mie")
+        for course in (motion.rise, motion.fall):
+            if course is not None:
+                assert len(course) >= 2
+                assert course.shape[1:] == (17,)
+                assert course.dtype == np.float32
+                assert course.min() >= 0
+                assert course.max() <= 1
+        if motion.rise is not None:
+            assert (motion.rise[[0, -1]] == [motion.onset, motion.apex]).all()
+        if motion.fall is not None:
+            assert (motion.fall[0] == motion.apex).all()
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -232,6 +260,33 @@ def test_a_real_motion_is_the_onset_and_apex_of_its_clip() -> None:
     assert motion.emotion == "happiness"
 
 
+def test_a_real_motion_rises_through_all_frames_and_failed_ones_are_bridged() -> None:
+    # two frames failed between 0.2 and 0.5: a third of the way each
+    source = RealMie((clip(NAN, 0.2, NAN, NAN, 0.5, 0.3, onset=1, apex=4),))
+    motion = source.draw(1, np.random.default_rng(0))
+    assert first_au(motion.rise) == [0.2, 0.3, 0.4, 0.5]
+    assert motion.fall is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "fall"),
+    [
+        (6, [0.5, 0.3, 0.1]),  # its second frame failed
+        (None, None),
+        (4, None),  # the apex itself
+        (2, None),
+        (5, None),  # failed
+    ],
+)
+def test_a_fall_goes_from_the_apex_to_a_measured_offset_behind_it(
+    offset: int | None, fall: list[float] | None
+) -> None:
+    only = clip(0.1, 0.2, 0.3, 0.4, 0.5, NAN, 0.1, onset=1, apex=4, offset=offset)
+    motion = RealMie((only,)).draw(1, np.random.default_rng(0))
+    assert first_au(motion.rise) == [0.2, 0.3, 0.4, 0.5]
+    assert motion.fall is None if fall is None else first_au(motion.fall) == fall
+
+
 def test_all_clips_of_a_class_are_equally_likely() -> None:
     clips = tuple(clip(0, 0.1 * n, name=str(n)) for n in range(1, 6))
     source, rng = RealMie(clips), np.random.default_rng(1)
@@ -315,6 +370,8 @@ def test_the_fingerprint_changes_with_any_au() -> None:
     assert one == RealMie((clip(0, 0.2),)).settings["clips_sha256"]
     assert one != RealMie((clip(0, 0.20001),)).settings["clips_sha256"]
     assert one != RealMie((clip(0, 0.2, subject="s2"),)).settings["clips_sha256"]
+    falls = [clip(0, 0.2, 0.1, 0.1, apex=1, offset=offset) for offset in (None, 2, 3)]
+    assert len({RealMie((each,)).settings["clips_sha256"] for each in falls}) == 3
 
 
 # early macro-expressions
@@ -372,6 +429,29 @@ def test_the_onset_is_the_first_frame_that_did_not_fail() -> None:
     assert motion.onset[0] == np.float32(0.1)
 
 
+def test_an_early_motion_rises_to_the_frame_that_was_drawn_and_has_no_fall() -> None:
+    # 12 frames, 0.25 to 0.5: 3, 4, 5; the first measured frame is 1, frames 2 and 4 are bridged
+    values = [NAN, 0.1, NAN, 0.3, NAN, 0.7, 0.8, 0.8, 0.8, 0.8, 0.9, 0.9]
+    source, rng = EarlyMae((clip(*values, offset=11),)), np.random.default_rng(0)
+    drawn = [source.draw(1, rng) for _ in range(50)]
+    assert {tuple(first_au(motion.rise)) for motion in drawn} == {
+        (0.1, 0.2, 0.3),
+        (0.1, 0.2, 0.3, 0.5, 0.7),
+    }
+    assert {motion.fall is None for motion in drawn} == {True}
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=st.lists(st.floats(0, 1, width=32), min_size=8, max_size=40), seed=st.integers(0))
+def test_an_early_apex_is_what_numpys_choice_would_draw(values: list[float], seed: int) -> None:
+    early = clip(0, *(max(value, 0.01) for value in values))
+    frames, chances = early_frames(len(early.aus), 0.25, 0.5)
+    motion = EarlyMae((early,)).draw(1, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    rng.integers(1)  # the draw of the clip
+    assert motion.apex[0] == early.aus[int(rng.choice(frames, p=chances)), 0]
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -419,6 +499,37 @@ def test_a_clip_is_checked_when_it_is_made(
         AuClip(Origin("a", "b", "c"), label, "fear", aus, onset)
 
 
+def test_an_offset_beyond_the_clip_is_refused() -> None:
+    with pytest.raises(ValueError, match="clip invented/s1/c1: offset is row 3 of 3 rows"):
+        clip(0, 0.2, 0.1, apex=1, offset=3)
+
+
+def test_frames_that_failed_at_the_ends_of_a_clip_are_not_made_up() -> None:
+    made = clip(NAN, 0.2, NAN, 0.4, NAN, onset=1, apex=3)
+    np.testing.assert_allclose(made.bridged[:, 0], [NAN, 0.2, 0.3, 0.4, NAN], rtol=1e-6)
+    assert np.isnan(made.aus[:, 0]).tolist() == [True, False, True, False, True]
+    assert np.isnan(made.bridged).any(axis=1).tolist() == [True, False, False, False, True]
+    with pytest.raises(ValueError, match="read-only"):
+        made.bridged[:] = 0.5
+
+
+@given(
+    st.lists(st.none() | st.floats(0, 1, width=32), min_size=1, max_size=30).filter(any),
+)
+def test_bridging_changes_failed_frames_only_and_stays_between_their_neighbours(
+    cells: list[float | None],
+) -> None:
+    au01 = np.array([NAN if cell is None else cell for cell in cells], np.float32)
+    filled = bridged(np.repeat(au01[:, None], 17, axis=1))[:, 0]
+    known = np.flatnonzero(~np.isnan(au01))
+    assert (filled[known] == au01[known]).all()
+    assert np.isnan(filled[: known[0]]).all()
+    assert np.isnan(filled[known[-1] + 1 :]).all()
+    for one, other in pairwise(known):
+        low, high = sorted((au01[one], au01[other]))
+        assert ((low <= filled[one:other]) & (filled[one:other] <= high)).all()
+
+
 def test_a_clip_keeps_its_own_copy_of_the_aus() -> None:
     aus = np.zeros((3, 17), np.float32)
     made = AuClip(Origin("a", "b", "c"), 1, "happiness", aus)
@@ -452,6 +563,8 @@ def test_stand_in_micro_expressions_are_small_and_peak_at_the_apex() -> None:
         assert one.aus[one.onset].max() < 0.1
         strongest = one.aus[:, moved.argmax()]
         assert abs(int(strongest.argmax()) - one.apex) <= 2
+        assert one.offset == len(one.aus) - 1
+        assert one.aus[one.offset, moved.argmax()] < one.aus[one.apex, moved.argmax()] / 2
 
 
 def test_stand_in_macro_expressions_are_micro_like_early_and_full_at_the_end() -> None:

@@ -453,6 +453,13 @@ def test_a_clip_without_its_onset_or_apex_is_handed_on_with_the_reason(
     assert clip.problem == problem
 
 
+@pytest.mark.parametrize(("column", "cell"), [("apex", "/"), ("onset", " / ")])
+def test_a_slash_says_that_a_frame_is_not_annotated(tmp_path: Path, column: str, cell: str) -> None:
+    rows = [{**row, column: cell} for row in clip_rows()]
+    clip = only(read_clips(write(tmp_path / "t.csv", rows), source="mie"))
+    assert clip.problem == f"its {column} is not annotated"
+
+
 def test_label_and_emotion_must_agree(tmp_path: Path) -> None:
     good: list[Row] = [{**row, "label": 1} for row in clip_rows()]
     assert only(read_clips(write(tmp_path / "t.csv", good), source="mie")).label == 1
