@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from mie_x.records import AUS, LABELS, Motion
+from mie_x.records import AUS, LABELS, Aus, Motion, Origin
 from mie_x.whole import whole
 
 AU_VECTOR = pa.list_(pa.float32(), len(AUS))
@@ -39,6 +42,20 @@ SCHEMA = pa.schema(
         ("draw_seed", pa.int64()),
     ]
 )
+"""A plan of pairs: onset and apex."""
+
+CLIP_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ("frame_aus", pa.list_(AU_VECTOR)),  # one a frame; the first is onset_aus
+        ("apex_frame", pa.int64()),  # index of apex_aus in frame_aus
+        ("fall", pa.string()),  # measured, mirrored, or null: the clip ends at its apex
+    ]
+)
+"""A plan of clips: more than two frames a sample."""
+
+COURSES = {"rise": 2, "full": 3}
+"""What a clip shows, onset to apex or on to the offset, and the fewest frames that can show it."""
 
 
 class Face(Protocol):
@@ -79,42 +96,135 @@ def sample_key(identity: str, source: str, label: int) -> str:
     return f"{identity}_{source}_{label}"
 
 
-def make_plan(faces: Sequence[Face], sources: Mapping[str, Source], *, seed: int) -> pa.Table:
-    """Plan one sample for every face, source and label; rows in the order of FACES.
+def schema(frames: int) -> pa.Schema:
+    """Columns of a plan of FRAMES frames a sample: ``SCHEMA`` of two, ``CLIP_SCHEMA`` of more."""
+    return SCHEMA if frames == 2 else CLIP_SCHEMA
 
-    Raises ValueError when two faces claim one identity, since their samples would share keys.
+
+def frame_aus(motion: Motion, *, frames: int, course: str) -> tuple[Aus, int, str | None]:
+    """AUs of a clip's FRAMES frames, (FRAMES, 17) float32 in [0, 1]; its apex frame; its fall.
+
+    COURSE "rise": from onset to apex, at equal times and linear between the measured frames; a
+    straight line where only onset and apex are known, vector i of 10 being apex * i / 9 for an
+    onset at rest (MiE-X). The apex is the last frame, the fall None.
+
+    COURSE "full": onset to apex as before, with the apex at frame FRAMES // 2, then on to the
+    offset, the last frame. The fall is "measured" where MOTION tells it, else "mirrored": the rise
+    backwards, frame by frame where FRAMES is odd.
+
+    Raises ValueError on an unknown COURSE and on fewer frames than it needs (``COURSES``).
+
+    >>> rest, smile = np.zeros(17, np.float32), np.full(17, 0.5, np.float32)
+    >>> smiles = Motion(rest, smile, 1, "happiness", "exp")
+    >>> frame_aus(smiles, frames=3, course="rise")[0][:, 0].tolist()
+    [0.0, 0.25, 0.5]
+    >>> aus, apex, fall = frame_aus(smiles, frames=5, course="full")
+    >>> aus[:, 0].tolist(), apex, fall
+    ([0.0, 0.25, 0.5, 0.25, 0.0], 2, 'mirrored')
     """
-    names = [face.identity for face in faces]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    _check(frames, course)
+    rise = np.stack([motion.onset, motion.apex]) if motion.rise is None else motion.rise
+    if course == "rise":
+        return _resampled(rise, frames), frames - 1, None
+    apex = frames // 2
+    up = _resampled(rise, apex + 1)
+    if motion.fall is None:
+        # resampled before it is turned round, so that the halves agree to the last bit
+        return np.concatenate([up, _resampled(rise, frames - apex)[-2::-1]]), apex, "mirrored"
+    return np.concatenate([up, _resampled(motion.fall, frames - apex)[1:]]), apex, "measured"
+
+
+def _check(frames: int, course: str) -> None:
+    if course not in COURSES:
+        raise ValueError(f"no course {course!r}: choose from {', '.join(COURSES)}")
+    if frames < COURSES[course]:
+        raise ValueError(f"{frames} frames: the course {course!r} needs {COURSES[course]} or more")
+
+
+def _resampled(aus: Aus, count: int) -> Aus:
+    """(T, 17) -> (COUNT, 17) at equal times, the first and the last row exactly as they were."""
+    before, after, share = _times(len(aus), count)
+    start = aus[before].astype(np.float64)
+    return (start + (aus[after] - start) * share).astype(np.float32)
+
+
+@cache
+def _times(
+    length: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """COUNT equal times along LENGTH rows: rows before and after each (COUNT,), share of the way.
+
+    The share is (COUNT, 1), 0 where a time falls on a row.
+    """
+    times = np.arange(count) * (length - 1) / (count - 1)
+    before, after = np.floor(times).astype(np.int64), np.ceil(times).astype(np.int64)
+    return before, after, (times - before)[:, None]
+
+
+def make_plan(
+    faces: Sequence[Face],
+    sources: Mapping[str, Source],
+    *,
+    seed: int,
+    frames: int = 2,
+    course: str = "rise",
+) -> pa.Table:
+    """Plan one sample of FRAMES frames for every face, source and label; rows in FACES' order.
+
+    What is drawn does not depend on FRAMES and COURSE (see ``frame_aus``): clips of any length have
+    the onsets and apexes of the plan of pairs. Raises ValueError on a COURSE or FRAMES that
+    ``frame_aus`` refuses, and when two faces claim one identity, since their samples would share
+    keys.
+    """
+    _check(frames, course)
+    times = Counter(face.identity for face in faces)
+    if len(times) < len(faces):
+        [(twice, _)] = times.most_common(1)
         raise ValueError(f"two faces have the identity {twice!r}; identities must be unique")
-    rows = [
-        _row(face, name, source, label, seed)
-        for face in faces
-        for name, source in sources.items()
-        for label in LABELS.values()
-    ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
-
-
-def _row(face: Face, name: str, source: Source, label: int, seed: int) -> dict[str, Any]:
-    drawn = draw_seed(seed, face.identity, name, label)
-    motion = source.draw(label, np.random.default_rng(drawn))
-    corpus, subject, clip = motion.origin or (None, None, None)
-    return {
-        "sample_key": sample_key(face.identity, name, label),
-        "identity": face.identity,
-        "face": face.path,
-        "source": name,
-        "label": label,
-        "emotion": motion.emotion,
-        "onset_aus": motion.onset,
-        "apex_aus": motion.apex,
-        "origin_corpus": corpus,
-        "origin_subject": subject,
-        "origin_clip": clip,
-        "draw_seed": drawn,
+    rows = [(face, name, label) for face in faces for name in sources for label in LABELS.values()]
+    seeds = [draw_seed(seed, face.identity, name, label) for face, name, label in rows]
+    emotions: list[str] = []
+    origins: list[Origin | tuple[None, None, None]] = []
+    pairs = np.empty((2, len(rows), len(AUS)), np.float32)
+    clips = np.empty((len(rows), frames if frames > 2 else 0, len(AUS)), np.float32)
+    apexes: list[int] = []
+    falls: list[str | None] = []
+    for row, ((_, name, label), drawn) in enumerate(zip(rows, seeds, strict=True)):
+        motion = sources[name].draw(label, np.random.default_rng(drawn))
+        emotions.append(motion.emotion)
+        origins.append(motion.origin or (None, None, None))
+        pairs[0, row], pairs[1, row] = motion.onset, motion.apex
+        if frames > 2:
+            clips[row], apex, fall = frame_aus(motion, frames=frames, course=course)
+            apexes.append(apex)
+            falls.append(fall)
+    columns = {
+        "sample_key": [sample_key(face.identity, name, label) for face, name, label in rows],
+        "identity": [face.identity for face, _, _ in rows],
+        "face": [face.path for face, _, _ in rows],
+        "source": [name for _, name, _ in rows],
+        "label": [label for _, _, label in rows],
+        "emotion": emotions,
+        "onset_aus": _vectors(pairs[0]),
+        "apex_aus": _vectors(pairs[1]),
+        "origin_corpus": [corpus for corpus, _, _ in origins],
+        "origin_subject": [subject for _, subject, _ in origins],
+        "origin_clip": [clip for _, _, clip in origins],
+        "draw_seed": seeds,
     }
+    if frames > 2:
+        starts = pa.array(np.arange(len(rows) + 1, dtype=np.int32) * frames)
+        columns |= {
+            "frame_aus": pa.ListArray.from_arrays(starts, _vectors(clips)),
+            "apex_frame": apexes,
+            "fall": falls,
+        }
+    return pa.table(columns, schema=schema(frames))
+
+
+def _vectors(aus: Aus) -> pa.Array:
+    """(..., 17) -> an array of AU vectors, without a Python number an AU."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(aus.reshape(-1)), type=AU_VECTOR)
 
 
 def without_origins(plan: pa.Table, subjects: Iterable[tuple[str, str]]) -> pa.Table:
@@ -134,6 +244,9 @@ def plan_sha256(plan: pa.Table) -> str:
     for column in plan.schema.names:
         values = plan[column].combine_chunks()
         digest.update(column.encode())
+        if pa.types.is_list(values.type):  # vectors of frames
+            digest.update(values.value_lengths().to_numpy().astype("<i4").tobytes())
+            values = values.flatten()
         if pa.types.is_fixed_size_list(values.type):
             digest.update(values.flatten().to_numpy().astype("<f4").tobytes())
         else:
@@ -142,7 +255,10 @@ def plan_sha256(plan: pa.Table) -> str:
 
 
 def write_plan(plan: pa.Table, path: Path) -> None:
-    """Write PLAN as Parquet, or as CSV (AU vectors spread over columns) where PATH ends in .csv."""
+    """Write PLAN as Parquet, or as CSV where PATH ends in .csv.
+
+    In CSV an AU is a column: ``onset_AU01``, ``apex_AU01``, and of clips ``frame0_AU01`` and so on.
+    """
     with whole(path) as partial:
         if path.suffix == ".csv":
             pa.csv.write_csv(_spread(plan), partial)
@@ -153,7 +269,7 @@ def write_plan(plan: pa.Table, path: Path) -> None:
 def read_plan(path: Path) -> pa.Table:
     """Read a plan that ``write_plan`` wrote as Parquet; ValueError where it is something else."""
     table = pq.read_table(path)
-    if not table.schema.equals(SCHEMA):
+    if not any(table.schema.equals(known) for known in (SCHEMA, CLIP_SCHEMA)):
         raise ValueError(f"{path} is not a plan: write one with mie-x plan")
     return table
 
@@ -161,10 +277,19 @@ def read_plan(path: Path) -> pa.Table:
 def _spread(plan: pa.Table) -> pa.Table:
     columns: dict[str, Any] = {}
     for name in plan.schema.names:
-        if name.endswith("_aus"):
-            vectors = plan[name].combine_chunks().flatten().to_numpy().reshape(-1, len(AUS))
-            for au, values in zip(AUS, vectors.T, strict=True):
-                columns[f"{name.removesuffix('_aus')}_AU{au:02d}"] = pa.array(values)
+        values = plan[name].combine_chunks()
+        if values.type == AU_VECTOR:
+            columns |= _by_au(name.removesuffix("_aus"), values)
+        elif name == "frame_aus":
+            frames = len(values.flatten()) // max(len(values), 1)
+            for frame in range(frames):
+                columns |= _by_au(f"frame{frame}", values.flatten()[frame::frames])
         else:
-            columns[name] = plan[name]
+            columns[name] = values
     return pa.table(columns)
+
+
+def _by_au(name: str, vectors: pa.Array) -> dict[str, pa.Array]:
+    """An array of AU vectors -> a column an AU."""
+    aus = vectors.flatten().to_numpy().reshape(-1, len(AUS))
+    return {f"{name}_AU{au:02d}": pa.array(v) for au, v in zip(AUS, aus.T, strict=True)}
