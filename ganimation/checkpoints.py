@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ from mie_x.records import AUS
 from mie_x.whole import whole
 
 SHIPPED = Path(__file__).parent / "weights" / "compact.safetensors"
+SHIPPED_SHA256 = "f9e4986cd9533c83c5a7f150b23855ea37ce4896b1e3edf0ef3c05a1e0b6bbb9"
 ENTRY = "mie-x generator"
 VERSION = 1
 LARGEST = 2 << 30  # bytes; the published networks take 34 MB
@@ -44,6 +47,9 @@ WIDEST, DEEPEST = 1024, 64  # sizes beyond which a header is a mistake or an att
 
 # The generator's constructor arguments in the metadata, and their types.
 LAYOUT = {"width": int, "blocks": int, "norm": str, "motion": bool}
+
+# What else the metadata may say; it is shown, and quoted in the card of a dataset.
+FACTS = {"steps": int, "data": str, "licence": str}
 
 # Of a safetensors header: what a generator may be stored as.
 DTYPES = {"F16": torch.float16, "F32": torch.float32}
@@ -119,6 +125,7 @@ def load_generator(path: Path | None, *, unsafe_pickle: bool = False) -> Loaded:
 
     UNSAFE_PICKLE permits the public formats. The generator is float32, on the CPU, in eval mode.
     """
+    shipped = path is None
     if path is None:
         path = SHIPPED
         if not path.is_file():
@@ -141,6 +148,11 @@ def load_generator(path: Path | None, *, unsafe_pickle: bool = False) -> Loaded:
             )
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if shipped and sha256 != SHIPPED_SHA256:
+        raise ValueError(
+            f"{path}: damaged or replaced, its SHA-256 is {sha256[:16]}... and not "
+            f"{SHIPPED_SHA256[:16]}...; install mie-x again, or name a file (--weights)"
+        )
     generator, metadata = _read_pickle(path) if is_pickle else _read_safetensors(path)
     return Loaded(generator.eval(), sha256, path.name, metadata)
 
@@ -164,8 +176,8 @@ def _read_safetensors(path: Path) -> tuple[Generator, dict[str, Any]]:
             weights = {name: file.get_tensor(name) for name in headers}
     except safetensors.SafetensorError as error:
         raise ValueError(
-            f"{path}: neither safetensors nor a PyTorch file, or cut short ({error}); "
-            "fetch it again"
+            f"{path}: neither safetensors nor a PyTorch file, or cut short "
+            f"({_shown(str(error), 200)}); fetch it again"
         ) from None
     _check_finite(weights, path)
     generator = Generator(**layout)
@@ -178,24 +190,33 @@ def _parse_metadata(entry: str | None, path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: safetensors, but not a mie-x generator (no '{ENTRY}' entry)")
     try:
         metadata: dict[str, Any] = json.loads(entry)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"{path}: its '{ENTRY}' entry is not JSON; fetch the file again") from None
     version = metadata.get("version") if isinstance(metadata, dict) else None
     if version != VERSION:
         raise ValueError(
-            f"{path}: generator format {version!r}, this mie-x reads {VERSION}; update mie-x"
+            f"{path}: generator format {_shown(repr(version))}, this mie-x reads {VERSION}; "
+            "update mie-x"
         )
-    for name, kind in LAYOUT.items():
-        if type(metadata.get(name)) is not kind:
-            raise ValueError(f"{path}: its metadata gives {name} as {metadata.get(name)!r}")
+    given = {name: kind for name, kind in FACTS.items() if name in metadata}
+    for name, kind in (LAYOUT | given).items():
+        value = metadata.get(name)
+        if type(value) is not kind or (isinstance(value, str) and not value.isprintable()):
+            raise ValueError(
+                f"{path}: its metadata gives {name} as {_shown(repr(value))}; fetch the file again"
+            )
     if metadata["norm"] not in NORMS:
-        raise ValueError(f"{path}: norm {metadata['norm']!r} is none of {', '.join(NORMS)}")
+        raise ValueError(
+            f"{path}: norm {_shown(repr(metadata['norm']))} is none of {', '.join(NORMS)}"
+        )
     if not (1 <= metadata["width"] <= WIDEST and 0 <= metadata["blocks"] <= DEEPEST):
         raise ValueError(
             f"{path}: width {metadata['width']} and {metadata['blocks']} blocks are out of bounds"
         )
     if metadata.get("aus") != list(AUS):
-        raise ValueError(f"{path}: made for other action units ({metadata.get('aus')!r})")
+        raise ValueError(
+            f"{path}: made for other action units ({_shown(repr(metadata.get('aus')))})"
+        )
     return metadata
 
 
@@ -209,7 +230,7 @@ def _read_pickle(path: Path) -> tuple[Generator, dict[str, Any]]:
     }
     original, replicate = "attetion_reg.0.weight" in weights, "color_top.0.weight" in weights
     if original == replicate:
-        keys = ", ".join(sorted(weights)[:8]) or "none"
+        keys = ", ".join(map(_shown, sorted(weights)[:8])) or "none"
         raise ValueError(f"{path}: not a GANimation generator; its tensors are {keys} ...")
     trunk, block = ("main", "main") if original else ("model", "conv_block")
     blocks = sum(f"{trunk}.{9 + index}.{block}.0.weight" in weights for index in range(DEEPEST))
@@ -228,6 +249,9 @@ def _read_pickle(path: Path) -> tuple[Generator, dict[str, Any]]:
     names = public_names(original=original, blocks=blocks, second=second)
     shapes = _shapes(**layout)
     _check_shapes({key: tuple(value.shape) for key, value in weights.items()}, names, shapes, path)
+    size = sum(4 * math.prod(shape) for shape in shapes.values())
+    if size > LARGEST:  # a stored number may stand for any many weights
+        raise ValueError(f"{path}: unpacks to {size:,} bytes; not a weights file")
     _check_finite(weights, path)
     generator = Generator(**layout)
     generator.load_state_dict({name: weights[names[name]].float() for name in shapes})
@@ -287,7 +311,10 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     if size > LARGEST:
         raise ValueError(f"{path}: unpacks to {size:,} bytes; not a weights file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # The file and not its name, by which torch.load would choose another format.
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is refused below: other protocols, sparseness
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ValueError(
             f"{path}: holds more than weights, or is cut short; nothing in it was run. "
@@ -296,12 +323,18 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     except DAMAGED:
         raise ValueError(broken) from None
     if not isinstance(state, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) and value.is_floating_point()
+        isinstance(key, str) and isinstance(value, Tensor) and _is_plain(value)
         for key, value in state.items()
         if not str(key).endswith("num_batches_tracked")
     ):
         raise ValueError(f"{path}: not a state_dict of floating point tensors; save that alone")
     return dict(state)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether TENSOR holds its own floating point numbers, all of them."""
+    strided = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    return strided and tensor.is_floating_point()
 
 
 def _shapes(*, width: int, blocks: int, norm: str, motion: bool) -> dict[str, tuple[int, ...]]:
@@ -321,7 +354,7 @@ def _check_shapes(
     expected = {theirs: shapes[ours] for ours, theirs in names.items()}
     problems = [
         *(f"no {name}" for name in sorted(expected.keys() - found.keys())),
-        *(f"unknown {name}" for name in sorted(found.keys() - expected.keys())),
+        *(f"unknown {_shown(name)}" for name in sorted(found.keys() - expected.keys())),
         *(
             f"{name} is {found[name]}, not {expected[name]}"
             for name in sorted(expected.keys() & found.keys())
@@ -337,3 +370,9 @@ def _check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{path}: {name} holds NaN or infinite weights; the model is broken")
+
+
+def _shown(text: str, longest: int = 60) -> str:
+    """TEXT out of a file, for a message: short, and without what steers a terminal."""
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -4,6 +4,8 @@ import json
 import os
 import pickle
 import struct
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from torch.nn import functional as F
 from ganimation import checkpoints
 from ganimation.checkpoints import load_generator, save_generator
 from ganimation.networks import NORMS, Generator
+from mie_x.records import AUS
 
 WIDTH = 64
 
@@ -215,6 +218,71 @@ def test_a_malicious_pickle_is_not_executed(
     assert not (tmp_path / "executed").exists()
 
 
+def run_by(text: str) -> bytes:
+    """A pickle written by hand, whose reading runs a shell command."""
+    return f"cposix\nsystem\n(S'{text}'\ntR.".encode()
+
+
+def test_a_shell_command_in_a_pickle_is_not_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for protocol, content in ((0, b""), (2, b"\x80\x02"), (4, b"\x80\x04")):
+        path = tmp_path / f"{protocol}.pth"
+        path.write_bytes(content + run_by(f"touch {run}"))
+        for unsafe in (False, True):
+            with pytest.raises(ValueError, match=path.name):
+                load_generator(path, unsafe_pickle=unsafe)
+    with zipfile.ZipFile(tmp_path / "z.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", run_by(f"touch {run}"))
+        archive.writestr("archive/version", "3\n")
+    with pytest.raises(ValueError, match=r"z\.pth: holds more than weights.*nothing in it was run"):
+        load_generator(tmp_path / "z.pth", unsafe_pickle=True)
+    assert not run.exists()
+    pickle.loads(run_by(f"touch {run}"))  # what was kept from happening does happen here
+    assert run.exists()
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_a_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "g.safetensors"
+    torch.save(original_state(2), path)
+    with pytest.raises(ValueError, match=r"g\.safetensors.*--unsafe-pickle"):
+        load_generator(path)
+    assert load_generator(path, unsafe_pickle=True).generator.width == 2
+
+
+def test_an_archive_is_not_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "inner").write_bytes(b"weights")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "inner", "../outside")
+    for kind in ("tar", "gz"):
+        with tarfile.open(tmp_path / f"a.{kind}", "w:gz" if kind == "gz" else "w") as tar:
+            tar.add(tmp_path / "inner", "../outside")
+    for name in ("a.zip", "a.tar", "a.gz"):
+        with pytest.raises(ValueError, match=rf"{name}: .*fetch it again"):
+            load_generator(tmp_path / name, unsafe_pickle=True)
+    assert not list(tmp_path.rglob("outside")) and not (tmp_path.parent / "outside").exists()
+
+
+def test_a_packed_bomb_is_refused_by_its_table_of_contents(tmp_path: Path) -> None:
+    path = tmp_path / "g.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(1000))
+    sizes = struct.pack("<I", 1000)
+    path.write_bytes(path.read_bytes().replace(sizes, struct.pack("<I", 3 << 30)))
+    with pytest.raises(ValueError, match=r"unpacks to 3,221,225,472 bytes"):
+        load_generator(path, unsafe_pickle=True)
+
+
+def test_numbers_that_stand_for_gigabytes_are_not_copied_out(tmp_path: Path) -> None:
+    """A kilobyte of file can hold a tensor of any size, all of it the same number."""
+    shapes = checkpoints._shapes(width=1024, blocks=6, norm="affine", motion=False)
+    names = checkpoints.public_names(original=True)
+    state = {names[ours]: torch.zeros(1).expand(shape) for ours, shape in shapes.items()}
+    torch.save(state, tmp_path / "g.pth")
+    assert (tmp_path / "g.pth").stat().st_size < 100_000
+    with pytest.raises(ValueError, match=r"g\.pth: unpacks to \d,\d{3},\d{3},\d{3} bytes"):
+        load_generator(tmp_path / "g.pth", unsafe_pickle=True)
+
+
 def without(key: str) -> Callable[[dict[str, Tensor]], None]:
     def change(state: dict[str, Tensor]) -> None:
         del state[key]
@@ -233,6 +301,11 @@ def replaced(key: str, value: Any) -> Callable[[dict[str, Tensor]], None]:
         (without("main.0.weight"), r"no main\.0\.weight"),
         (without("main.11.main.0.weight"), r"main\.11\.main|main\.14\.main"),
         (replaced("extra", torch.ones(1)), "unknown extra"),
+        (replaced("\x1b[31mred", torch.ones(1)), r"unknown '\\x1b\[31mred'"),
+        (replaced("x" * 10**6, torch.ones(1)), r"unknown x{60}\.\.\.$"),
+        (replaced("main.4.bias", torch.ones(4, device="meta")), "not a state_dict"),
+        (replaced("main.4.bias", torch.ones(4).to_sparse()), "not a state_dict"),
+        (replaced("main.4.bias", torch.ones(4, dtype=torch.int64)), "not a state_dict"),
         (
             replaced("main.3.weight", torch.ones(4, 3, 4, 4)),
             r"main\.3\.weight is \(4, 3, 4, 4\), not \(4, 2, 4, 4\)",
@@ -304,6 +377,42 @@ def header(**changed: Any) -> str:
     return json.dumps(sound | changed)
 
 
+def with_header(content: dict[str, Any] | bytes, *, length: int | None = None) -> bytes:
+    """A safetensors file by hand: the length of its header, the header, eight zeros."""
+    head = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return struct.pack("<Q", len(head) if length is None else length) + head + bytes(8)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_header({}, length=2**63),
+        with_header({}, length=90_000_000),
+        with_header(b'{"a":' + b"[" * 1_000_000),
+        with_header({"a": {"dtype": "F32", "shape": [2**62, 2**62], "data_offsets": [0, 8]}}),
+        with_header({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 2**40]}}),
+        with_header({"a": {"dtype": "\x1b[31m", "shape": [2], "data_offsets": [0, 8]}}),
+    ],
+)
+def test_a_header_that_lies_about_sizes_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "g.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"g\.safetensors: neither.*fetch it again") as caught:
+        load_generator(path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
+
+
+def test_a_header_of_countless_tensors_is_refused(tmp_path: Path) -> None:
+    tensor = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    entry = {checkpoints.ENTRY: header(aus=list(AUS))}
+    names = {f"t{number}": tensor for number in range(20_000)}
+    path = tmp_path / "g.safetensors"
+    path.write_bytes(with_header({"__metadata__": entry, **names})[:-8])
+    with pytest.raises(ValueError, match=r"does not fit the generator: .* more$") as caught:
+        load_generator(path)
+    assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
@@ -314,7 +423,18 @@ def header(**changed: Any) -> str:
         (header(norm="batch"), "norm 'batch' is none of"),
         (header(motion=1), "motion as 1"),
         (header(width=9999), "bounds"),
-        (header(), "other action"),
+        (header(), r"other action units \(None\)"),
+        (header(aus=["\x1b[31m"] * 99), r"other action units \(\['\\x1b\[31m'.*\.\.\.\)"),
+        ("[" * 100_000, "not JSON"),
+        ("1" * 5000, "not JSON"),
+        (header(version="x" * 10**6), r"format 'x{59}\.\.\., this"),
+        (header(version="\x1b[31m"), r"format '\\x1b\[31m', this"),
+        (header(norm="\x1b[31m"), r"norm as '\\x1b\[31m'; fetch"),
+        (header(norm=["affine"]), r"norm as \['affine'\]"),
+        (header(data="\x1b[31mmine"), r"data as '\\x1b\[31mmine'"),
+        (header(data=["mine"]), "data as"),
+        (header(licence={"a": 1}), "licence as"),
+        (header(steps="7"), "steps as '7'"),
     ],
 )
 def test_a_header_that_is_wrong_is_named(tmp_path: Path, entry: str, message: str) -> None:
@@ -339,8 +459,24 @@ def test_a_missing_file_names_its_remedy(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(checkpoints, "SHIPPED", tmp_path / "compact.safetensors")
     with pytest.raises(FileNotFoundError, match="--weights"):
         load_generator(None)
-    save_tiny(tmp_path / "compact.safetensors")
-    assert load_generator(None).name == "compact.safetensors"
+
+
+def test_the_shipped_weights_are_those_of_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_generator(None)
+    assert (loaded.name, loaded.sha256) == (checkpoints.SHIPPED.name, checkpoints.SHIPPED_SHA256)
+    card = checkpoints.SHIPPED.with_suffix(".md").read_text("utf-8")
+    assert checkpoints.SHIPPED_SHA256 in card
+
+    content = bytearray(checkpoints.SHIPPED.read_bytes())
+    content[len(content) // 2] ^= 1  # sound to read, and another generator
+    damaged = tmp_path / "compact.safetensors"
+    damaged.write_bytes(content)
+    assert load_generator(damaged).name == "compact.safetensors"
+    monkeypatch.setattr(checkpoints, "SHIPPED", damaged)
+    with pytest.raises(ValueError, match=r"compact\.safetensors: damaged .*; install mie-x again"):
+        load_generator(None)
 
 
 def test_an_oversized_file_is_refused_unread(
