@@ -4,3 +4,8 @@
 faces, ``checkpoints`` reads and writes weights (the two public formats too), ``animation`` turns
 faces into frames.
 """
+
+from pathlib import Path
+
+SHIPPED = Path(__file__).parent / "weights" / "compact.safetensors"
+"""The generator that the package brings."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mie_x.formats import FORMATS
+
 _CARD = """\
 ---
 pretty_name: Synthetic micro-expressions made with mie-x
@@ -23,14 +25,15 @@ configs:
 - config_name: default
   data_files:
   - split: train
-    path: data/train-*.parquet
+    path: {data_files}
 ---
 
 # Synthetic micro-expressions
 
-**Every frame of this dataset is synthetic.** {samples:,} samples, each an onset and an apex frame
-of {pixels} x {pixels} pixels, of {identities:,} identities; made by mie-x {version} after the
-MiE-X protocol (Liu et al., ECCV 2022). No frame shows a movement that a person made.
+**Every frame of this dataset is synthetic**, and says so in a text chunk of its own.
+{samples:,} samples, each {clip} of {pixels} x {pixels} pixels, of {identities:,} identities; made
+by mie-x {version} after the MiE-X protocol (Liu et al., ECCV 2022). No frame shows a movement that
+a person made.
 
 | AU source | negative | positive | surprise | motion |
 |---|---|---|---|---|
@@ -49,9 +52,15 @@ MiE-X protocol (Liu et al., ECCV 2022). No frame shows a movement that a person 
 Generator `{weights}` ({kind}; trained on: {trained_on}; SHA-256 `{sha256}`), seed {seed}.
 Labels are those asked of the generator, not those a coder read off the frames.
 
+## How to read it
+
+{how}
+
+`sha256sum -c SHA256SUMS` checks every file, `mie-x verify --deep` every row and frame.
+
 ## Columns
 
-`onset`, `apex`: PNG frames. `label`: 0 negative, 1 positive, 2 surprise. `emotion`: the source's
+{columns} `label`: 0 negative, 1 positive, 2 surprise. `emotion`: the source's
 own word. `source`: mie (real micro-expressions), mae (early macro-expressions), exp (expert
 tables). `onset_aus`, `apex_aus`: 17 intensities in [0, 1] (OpenFace / 5), in the order AU 1, 2, 4,
 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45. `origin_*`: whose movement it was; leave out
@@ -75,9 +84,13 @@ def dataset_card(manifest: dict[str, Any]) -> str:
         f"{'**stand-in**' if settings['sources'][source]['stand_in'] else _measured(source)} |"
         for source, counts in manifest["samples_by_source_and_label"].items()
     ]
-    left_out = manifest["failures"]
-    return _CARD.format(
+    layout = FORMATS[settings["format"]]
+    text: str = _CARD.format(
         size=_size_category(manifest["samples"]),
+        data_files=layout.DATA_FILES,
+        how=layout.HOW,
+        clip=_clip(settings),
+        columns=_columns(settings),
         samples=manifest["samples"],
         pixels=settings["size"],
         identities=manifest["identities"],
@@ -92,10 +105,41 @@ def dataset_card(manifest: dict[str, Any]) -> str:
         trained_on=settings["weights"]["trained_on"],
         sha256=settings["weights"]["sha256"],
         seed=settings["seed"],
-        failures=f"{left_out} entries in `failures.parquet` say what was left out, and why."
-        if left_out
-        else "Nothing was left out.",
+        failures=_failures(manifest),
     )
+    return text
+
+
+def _clip(settings: dict[str, Any]) -> str:
+    if settings["frames"] == 2:
+        return "an onset and an apex frame"
+    courses = {
+        "rise": "from the onset to the apex",
+        "full": "from the onset over the apex to the offset",
+    }
+    return f"a clip of {settings['frames']} frames {courses[settings['course']]}"
+
+
+def _columns(settings: dict[str, Any]) -> str:
+    if settings["frames"] == 2:
+        return "`onset`, `apex`: PNG frames."
+    course = " `fall`: whether the way back was measured, or mirrors the rise."
+    return (
+        "`frames`: PNG frames, onset first; `apex_frame`: which of them is the apex, from 0; "
+        "`frame_aus`: their AUs." + course * (settings["course"] == "full")
+    )
+
+
+def _failures(manifest: dict[str, Any]) -> str:
+    missing, left_out = manifest["samples_missing"], manifest["left_out"]
+    lines = []
+    if missing:
+        lines.append(f"{missing} planned samples are missing.")
+    if left_out:
+        lines.append(f"{left_out} entries in `failures.parquet` say what was left out, and why.")
+    if manifest["redacted"]:
+        lines.append(f"{len(manifest['redacted'])} identities were taken out after the fact.")
+    return " ".join(lines) or "Nothing was left out."
 
 
 def _measured(source: str) -> str:
@@ -115,7 +159,8 @@ def _faces(faces: dict[str, Any]) -> str:
     return (
         f"Photographs of real people, cut out with `--align {faces['align']}` and moved by the "
         "generator. **The people stay recognisable**: treat the frames as pictures of them. "
-        f"Licence and consent of the photographs: {licence}."
+        f"Licence and consent of the photographs: {licence}. A person who wants to leave is taken "
+        "out with `mie-x redact`."
     )
 
 

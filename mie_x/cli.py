@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,43 @@ def bad_input(
     try:
         yield
     except kinds as error:
-        raise BadInput(" ".join(_words(error).split())) from error
+        raise BadInput(plain(" ".join(_words(error).split()))) from error
+
+
+def plain(text: str) -> str:
+    """TEXT without what a terminal would obey: control characters are shown as \\x1b and the like.
+
+    >>> plain("a\\x1b[31mb")
+    'a\\\\x1b[31mb'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def say(text: str) -> None:
+    """Tell the user on standard error; standard output holds results alone."""
+    click.echo(plain(text), err=True)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """End on Ctrl-C or SIGTERM with what to do next, and the exit code that a shell expects."""
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    received = [signal.SIGINT]
+
+    def stop(number: int, _: object) -> None:
+        received[0] = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in codes}
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped; whole shards are kept, and the same command goes on:")
+        say(f"  {shlex.join(['mie-x', *sys.argv[1:]])}")
+        raise SystemExit(codes[received[0]]) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _words(error: Exception) -> str:
@@ -172,6 +211,21 @@ def what_to_make(command: Any) -> Any:
                 help="Where mae's apex lies in its clip.",
             ),
             click.option(
+                "--frames",
+                type=click.IntRange(2, 64),
+                default=2,
+                show_default=True,
+                metavar="N",
+                help="Frames a sample: onset and apex, or a clip between them.",
+            ),
+            click.option(
+                "--course",
+                type=click.Choice(["rise", "full"]),
+                default="rise",
+                show_default=True,
+                help="Clips end at the apex, or go on to the offset.",
+            ),
+            click.option(
                 "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N"
             ),
             click.option(
@@ -187,8 +241,8 @@ def what_to_make(command: Any) -> Any:
     return command
 
 
-def _inputs(options: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
-    from pipelines.generate import find_faces, make_sources
+def _inputs(options: dict[str, Any]) -> tuple[Any, Any]:
+    from pipelines.inputs import find_faces, make_sources
 
     sources = make_sources(
         split_sources(options["sources"]),
@@ -198,7 +252,7 @@ def _inputs(options: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
         interval=options["interval"],
         early=options["early"],
     )
-    faces, left_out, settings = find_faces(
+    pool = find_faces(
         options["folder"],
         ids=options["ids"],
         seed=options["seed"],
@@ -209,55 +263,87 @@ def _inputs(options: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
         licence=options["faces_licence"],
         workers=options["workers"],
     )
-    return sources, faces, left_out, settings
+    return sources, pool
 
 
 @main.command()
 @what_to_make
 @click.option("--out", type=PATH, default=Path("mie-x-data"), show_default=True, metavar="DIR")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["parquet", "png", "original", "webdataset"]),
+    default="parquet",
+    show_default=True,
+    help="How the dataset is laid out.",
+)
 @click.option("--weights", type=PATH, metavar="FILE", help="Generator. Default: the shipped.")
 @click.option("--unsafe-pickle", is_flag=True, help="Read --weights even if it is a pickle.")
 @click.option("--device", default="auto", show_default=True, metavar="NAME")
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, metavar="N")
+@click.option(
+    "--allow-failures",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Samples that may be missing in the end; with more, the exit code is 1.",
+)
 def generate(
-    out: Path, weights: Path | None, unsafe_pickle: bool, device: str, batch: int, **options: Any
+    out: Path,
+    layout: str,
+    weights: Path | None,
+    unsafe_pickle: bool,
+    device: str,
+    batch: int,
+    allow_failures: int,
+    **options: Any,
 ) -> None:
-    """Make a dataset: faces and AU sources in, Parquet shards out.
+    """Make a dataset: faces and AU sources in, labelled frames out.
 
-    The same command run again goes on where it was; on a finished dataset it does nothing.
+    The same command run again goes on where it was, and tries again what failed; on a finished
+    dataset it does nothing.
     """
-    from mie_x import shards
-    from pipelines.generate import is_complete, prepare, run, summary
+    from mie_x import manifest, shards
+    from pipelines.generate import check_folder, prepare, run, summary
 
-    with bad_input():
-        device = device_named(device)
-        sources, faces, left_out, settings = _inputs(options)
-        job = prepare(
-            out,
-            faces,
-            sources,
-            seed=options["seed"],
-            faces_settings=settings,
-            left_out=left_out,
-            weights=weights,
-            unsafe_pickle=unsafe_pickle,
-        )
-        complete = is_complete(job)
-    click.echo(summary(job), err=True)
-    if complete:
-        click.echo("nothing to do: the dataset is complete", err=True)
-    else:
+    with stoppable():
+        with bad_input():
+            check_folder(out)
+            sources, pool = _inputs(options)
+            job = prepare(
+                out,
+                pool,
+                sources,
+                seed=options["seed"],
+                weights=weights,
+                unsafe_pickle=unsafe_pickle,
+                format=layout,
+                frames=options["frames"],
+                course=options["course"],
+            )
+            say(summary(job))
+            if job.complete:
+                say("nothing to do: the dataset is complete")
+            else:
+                device = device_named(device)
         with bad_input((shards.Unusable,)):
             run(job, workers=options["workers"], batch=batch, device=device)
-    if failures := shards.read_failures(out):
-        click.echo(
-            f"{len(failures)} left out: see {out / 'failures.parquet'}; the first: "
-            f"{failures[0].path}: {failures[0].reason}",
-            err=True,
+    failures = shards.read_failures(out)
+    missing = [failure for failure in failures if failure.sample_key is not None]
+    if unused := len(failures) - len(missing):
+        say(f"{unused} pictures not used, without a loss: see {out / manifest.FAILURES}")
+    if missing:
+        say(
+            f"{len(missing)} samples are missing: see {out / manifest.FAILURES}; the first: "
+            f"{missing[0].path}: {missing[0].reason} ({missing[0].detail})"
         )
-    if not shards.read_manifest(out)["samples"]:
+        say("run the same command again to try them again")
+    if not manifest.read_manifest(out)["samples"]:
         raise click.ClickException(f"{out} holds no sample: every face failed")
     click.echo(out)
+    if len(missing) > allow_failures:
+        raise SystemExit(1)
 
 
 @main.command()
@@ -275,29 +361,63 @@ def plan(out: Path, **options: Any) -> None:
     from mie_x.plan import make_plan, write_plan
 
     with bad_input():
-        sources, faces, left_out, _ = _inputs(options)
-        table = make_plan(faces, sources, seed=options["seed"])
+        sources, pool = _inputs(options)
+        table = make_plan(
+            pool.places,
+            sources,
+            seed=options["seed"],
+            frames=options["frames"],
+            course=options["course"],
+        )
         write_plan(table, out)
-    if left_out:
-        click.echo(f"{len(left_out)} photographs left out, the first: {left_out[0].path}", err=True)
-    click.echo(f"{len(table)} rows", err=True)
+    if faceless := [place for place in pool.places if place.face is None]:
+        say(f"{len(faceless)} people without a usable face, the first: {faceless[0].path}")
+    say(f"{len(table)} rows")
     click.echo(out)
 
 
 @main.command()
 @click.argument("folder", type=PATH)
-def verify(folder: Path) -> None:
-    """Compare the dataset in FOLDER with its manifest. Exit code 1 on a fault."""
-    from mie_x import shards
+@click.option("--deep", is_flag=True, help="Decode every frame, hold every row against the plan.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=cores,
+    metavar="N",
+    help="Processes of --deep. Default: as many as cores.",
+)
+def verify(folder: Path, deep: bool, workers: int) -> None:
+    """Does the dataset in FOLDER hold what it says? Exit code 1 on a fault."""
+    from mie_x import manifest
+    from mie_x.verify import verify as faults_of
+    from pipelines.progress import Progress
 
     with bad_input():
-        listed = shards.read_manifest(folder)
-        faults = shards.verify(folder)
+        faults = faults_of(folder, deep=deep, workers=workers, progress=Progress("shards"))
     for fault in faults:
-        click.echo(fault)
+        click.echo(plain(str(fault)))
     if faults:
         raise SystemExit(1)
-    click.echo(f"{folder}: {len(listed['shards'])} shards, {listed['samples']} samples, all well")
+    listed = manifest.read_manifest(folder)
+    count = f"{len(listed['shards'])} shards, {listed['samples']} samples"
+    looked = "bytes, rows and frames" if deep else "bytes and counts"
+    click.echo(f"{folder}: {count}, {looked} all well")
+
+
+@main.command()
+@click.argument("folder", type=PATH)
+@click.option("--identity", required=True, metavar="ID", help="As in the column identity.")
+def redact(folder: Path, identity: str) -> None:
+    """Take a person out of the dataset in FOLDER: samples, frames, plan, counts and card.
+
+    What stays is a hash of the name, so that a later run of the same command leaves the person out.
+    """
+    from pipelines.redact import redact as take_out
+
+    with bad_input():
+        gone = take_out(folder, identity)
+    say(f"{gone} samples taken out; copies made earlier, here or elsewhere, still hold them")
+    click.echo(folder)
 
 
 @main.command()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def partial(path: Path) -> Path:
@@ -14,6 +17,28 @@ def partial(path: Path) -> Path:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give another name to write PATH under; it gets its own when the block ends without error."""
-    yield partial(path)
+    """Give another name to write PATH under; it gets its own when the block ends without error.
+
+    Its bytes are on the disk before its name says that they are. After an error nothing is left.
+    """
+    try:
+        yield partial(path)
+        with partial(path).open("rb+") as file:
+            os.fsync(file.fileno())
+    except BaseException:
+        partial(path).unlink(missing_ok=True)
+        raise
     partial(path).replace(path)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with whole(path) as unfinished:
+        unfinished.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,382 +1,387 @@
 """Faces and AU sources in, a published dataset out: ``mie-x generate``.
 
-``prepare`` reads everything the user named and decides everything random; it raises on bad input
-and writes nothing. ``run`` then only makes frames. The unit of work is an identity: its face, the
-frames of its samples in batches of its own. Pixels therefore depend on the identity alone, and
-neither workers nor a stopped and resumed run change a byte.
+``prepare`` reads what the user named and checks everything; it raises on bad input and writes
+nothing. ``run`` then only makes frames. The unit of work is an identity: its face, the frames of
+its samples in batches of its own. Pixels therefore depend on the identity alone, and neither
+workers nor a stopped and resumed run change a byte.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
-import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
 import pyarrow as pa
-import torch
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-import au_sources
-from ganimation.animation import animate
-from ganimation.checkpoints import load_generator
-from ganimation.networks import Generator
-from mie_x import __version__, card, shards
-from mie_x.faces import MARGIN, Align, Face, photographs, rendered
-from mie_x.plan import Source, make_plan, plan_sha256
-from mie_x.records import LABELS, SIZE, SOURCES, Aus, Frames
+from ganimation import SHIPPED
+from mie_x import __version__, manifest, shards
+from mie_x.formats import FORMATS, read_shard, write_shard
+from mie_x.formats.names import clash
+from mie_x.frames import pixel_sha256, png, with_words
+from mie_x.plan import Source, make_plan
+from mie_x.records import LABELS, SIZE, Aus, Frames
 from mie_x.threads import one_thread
-from pipelines.progress import Progress, counted
+from pipelines import drift
+from pipelines.inputs import Place, Pool, code_sha256
+from pipelines.lock import alone
+from pipelines.progress import counted
 
-RENDERED_IDENTITIES = 20  # when the user gives neither faces nor a number
+if TYPE_CHECKING:  # torch takes seconds, and a finished run does not need it
+    from ganimation.networks import Generator
+
+BYTES_A_FRAME = 30_000  # of PNG: what faces without noise take (facts measured at 128 px)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a run needs, checked: see ``prepare``."""
+    """Everything a run needs, checked: see ``prepare``. ``plan`` is None where all is done."""
 
     out: Path
-    faces: tuple[Face, ...]
-    plan: pa.Table
+    pool: Pool
+    sources: Mapping[str, Source]
     settings: dict[str, Any]
+    redacted: tuple[str, ...]
+    plan: pa.Table | None
     weights: Path | None
     unsafe_pickle: bool
-    left_out: tuple[shards.Failure, ...]
 
-
-def make_sources(
-    names: Sequence[str] = SOURCES,
-    *,
-    mie: Sequence[Path] = (),
-    mae: Sequence[Path] = (),
-    table: str = "miex_coded",
-    interval: tuple[float, float] = (0.1, 0.3),
-    early: tuple[float, float] = (0.25, 0.5),
-) -> dict[str, Source]:
-    """Build the AU sources in NAMES; built-in stand-ins where the user gives no table.
-
-    Raises ValueError or FileNotFoundError naming the table and the remedy.
-    """
-    for name, given in (("mie", mie), ("mae", mae)):
-        if given and name not in names:
-            raise ValueError(f"--{name} {given[0]} is given, but --sources leaves {name} out")
-    both = bool(mie and mae)  # then one person may be in both, and must be known to be one
-    clips = {
-        name: tuple(
-            clip
-            for path in given
-            for clip in au_sources.read_clips(path, source=name, need_corpus=both)
-        )
-        if given
-        else au_sources.stand_in_clips(name)
-        for name, given in (("mie", mie), ("mae", mae))
-        if name in names
-    }
-    options: dict[str, dict[str, Any]] = {
-        "mie": {"clips": clips.get("mie")},
-        "mae": {"clips": clips.get("mae"), "alpha": early[0], "beta": early[1]},
-        "exp": {"table": table, "interval": interval},
-    }
-    made: dict[str, Source] = {}
-    for name in names:
-        source = au_sources.SOURCES[name](**options[name])
-        if missing := source.missing_labels():
-            tables = ", ".join(map(str, {"mie": mie, "mae": mae}.get(name, ())))
-            raise ValueError(
-                f"{tables}: no clip labelled {' or '.join(missing)} that {name} can use; "
-                f"add some, or leave {name} out of --sources"
-            )
-        made[name] = source
-    return made
-
-
-def find_faces(
-    folder: Path | None,
-    *,
-    ids: int | None,
-    seed: int,
-    align: Align = "similarity",
-    margin: float | None = None,
-    identities: Path | None = None,
-    cache: Path | None = None,
-    licence: str | None = None,
-    workers: int = 1,
-) -> tuple[list[Face], list[shards.Failure], dict[str, Any]]:
-    """Return faces, what was left out, and the settings that say which faces they are."""
-    if folder is None:
-        for option, given in (
-            ("--identities", identities),
-            ("--cache", cache),
-            ("--margin", margin),
-            ("--faces-licence", licence),
-        ):
-            if given is not None:
-                raise ValueError(f"{option} is for photographs; add --faces DIR")
-        faces: list[Face] = list(rendered(ids or RENDERED_IDENTITIES, seed=seed))
-        return faces, [], {"kind": "rendered", "ids": len(faces), "sha256": _pool_sha256(faces)}
-    margin = MARGIN if margin is None else margin
-    found = photographs(
-        folder,
-        count=ids,
-        align=align,
-        margin=margin,
-        identities=identities,
-        cache=cache or "user",
-        workers=workers,
-        progress=Progress("photographs searched"),
-    )
-    left_out = [
-        shards.Failure("face", failure.identity, failure.path, None, failure.reason, failure.detail)
-        for failure in found.failures
-    ]
-    settings = {
-        "kind": "photographs",
-        "align": align,
-        "margin": margin,
-        "licence": licence,
-        "ids": len(found.faces),
-        "pictures": found.pictures,
-        "people_in_pictures": found.people,
-        "pictures_not_listed": found.unlisted,
-        "links_not_followed": found.links,
-        "sha256": _pool_sha256(found.faces),
-    }
-    return list(found.faces), left_out, settings
-
-
-def _pool_sha256(faces: Iterable[Face]) -> str:
-    """Hash who the faces are, what their files hold, and how they are cut out."""
-    recipe = json.dumps(
-        [[face.identity, face.path, face.sha256, getattr(face, "matrix", None)] for face in faces]
-    )
-    return hashlib.sha256(recipe.encode()).hexdigest()
+    @property
+    def complete(self) -> bool:
+        """Whether OUT holds this very dataset already, all of it."""
+        return self.plan is None
 
 
 def prepare(
     out: Path,
-    faces: Sequence[Face],
+    pool: Pool,
     sources: Mapping[str, Source],
     *,
     seed: int,
-    faces_settings: dict[str, Any],
-    left_out: Sequence[shards.Failure] = (),
     weights: Path | None = None,
     unsafe_pickle: bool = False,
+    format: str = "parquet",
+    frames: int = 2,
+    course: str = "rise",
 ) -> Job:
-    """Plan the dataset and check that OUT, the weights and an earlier run in OUT agree with it.
+    """Check that OUT, the weights and an earlier run in OUT agree with what is asked; plan it.
 
     Writes nothing. Raises ValueError or FileNotFoundError with the path and the remedy.
     """
-    _check_folder(out)
-    loaded = load_generator(weights, unsafe_pickle=unsafe_pickle)
-    plan = make_plan(faces, sources, seed=seed)
+    check_folder(out)
+    _check_names(out, format, pool)
     settings = {
         "mie_x": __version__,
+        "code_sha256": code_sha256(),
         "seed": seed,
         "size": SIZE,
-        "faces": faces_settings,
+        "frames": frames,
+        "course": course,
+        "format": format,
+        "faces": pool.settings,
         "sources": {name: source.settings for name, source in sources.items()},
-        "weights": {
-            "name": loaded.name,
-            "sha256": loaded.sha256,
-            "width": loaded.metadata["width"],
-            "motion": loaded.metadata["motion"],
-            "trained_on": loaded.metadata.get("data", "not known"),
-        },
-        "plan_sha256": plan_sha256(plan),
+        "weights": _weights(out, weights, unsafe_pickle),
     }
-    for path in shards.paths(out):
-        made_with = shards.shard_settings(path)
-        for name in settings.keys() | made_with.keys():
-            if made_with.get(name) != settings.get(name):
-                there, here = _differing(made_with.get(name), settings.get(name))
-                raise ValueError(
-                    f"{out} holds shards made with another {name} ({there} there, {here} now); "
-                    "give another --out, or the settings it was begun with"
-                )
-    return Job(
-        out=out,
-        faces=tuple(faces),
-        plan=plan,
-        settings=settings,
-        weights=weights,
-        unsafe_pickle=unsafe_pickle,
-        left_out=tuple(left_out),
+    told = manifest.begun(out)
+    redacted = tuple(told["redacted"]) if told is not None else ()
+    kept = [place for place in pool.places if not _is_redacted(place, redacted)]
+    drift.refuse(out, settings, kept)
+    complete = (
+        told is not None
+        and manifest.is_finished(out)
+        and not manifest.read_manifest(out)["samples_missing"]
     )
+    job = Job(out, pool, sources, settings, redacted, None, weights, unsafe_pickle)
+    if complete:
+        return job
+    plan = make_plan(kept, sources, seed=seed, frames=frames, course=course)
+    _check_room(out, len(plan) * frames)
+    return Job(out, pool, sources, settings, redacted, plan, weights, unsafe_pickle)
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
     """Refuse a place that cannot be written to, and one that holds what is not ours."""
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not there.is_dir():
         raise ValueError(f"{there} is a file; give a folder as --out")
-    if not os.access(there, os.W_OK):
+    if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"{there} cannot be written to; give another --out")
-    if (out / "manifest.json").exists():
-        shards.read_manifest(out)
-    elif there == out and not shards.paths(out):
-        # A run stopped before its first shard leaves data/ with a partial file, nothing else.
-        strangers = [path for path in out.rglob("*") if path != out / "data"]
-        strangers = [path for path in strangers if path.suffix != ".partial"]
-        if strangers:
-            raise ValueError(
-                f"{out} holds {strangers[0].relative_to(out)}, which is no dataset of mie-x; "
-                "give a new or an empty folder as --out"
-            )
+    if there != out or manifest.begun(out) is not None:
+        return
+    if (out / manifest.MANIFEST).exists():
+        manifest.read_manifest(out)
+        return
+    ours = {manifest.LOCK, "data", "records"}
+    strangers = [path for path in out.iterdir() if path.name not in ours]
+    strangers = [path for path in strangers if path.suffix != ".partial"]
+    if strangers:
+        raise ValueError(
+            f"{out} holds {strangers[0].name!r}, and is no dataset of mie-x; "
+            "give a new or an empty folder as --out"
+        )
 
 
-def _differing(there: Any, here: Any) -> tuple[Any, Any]:
-    """Cut two settings down to the first entries in which they differ."""
-    while isinstance(there, dict) and isinstance(here, dict):
-        name = next(key for key in [*there, *here] if there.get(key) != here.get(key))
-        there, here = there.get(name), here.get(name)
-    return there, here
+def _check_names(out: Path, format: str, pool: Pool) -> None:
+    if format not in FORMATS:
+        raise ValueError(f"--format {format}: there are {', '.join(FORMATS)}")
+    if format == "parquet":
+        return
+    if clashing := clash([place.identity for place in pool.places]):
+        raise ValueError(f"--format {format}: {clashing}; rename, or give --format parquet")
+    if format == "original" and any(letter.isspace() for letter in str(out.resolve())):
+        raise ValueError(
+            f"--format original: {out.resolve()} has a blank in it, where the lists of MiE-X end "
+            "a path; give another --out"
+        )
 
 
-def is_complete(job: Job) -> bool:
-    """Say whether OUT holds this very dataset already, all of it."""
-    if not all((job.out / name).exists() for name in ("manifest.json", *shards.DESCRIPTIONS)):
-        return False
-    listed = shards.read_manifest(job.out)
-    here = {f"data/{path.name}" for path in shards.paths(job.out)}
-    return bool(
-        listed["settings"] == job.settings and here == {e["file"] for e in listed["shards"]}
-    )
+def _weights(out: Path, weights: Path | None, unsafe_pickle: bool) -> dict[str, Any]:
+    """What the generator is; its file is read only where OUT does not know it by its hash."""
+    path = weights or SHIPPED
+    told = manifest.begun(out)
+    if told is not None and path.is_file() and path.suffix == ".safetensors":
+        known: dict[str, Any] = told["settings"]["weights"]
+        if known["sha256"] == shards.file_sha256(path):
+            return known
+    from ganimation.checkpoints import load_generator
+
+    loaded = load_generator(weights, unsafe_pickle=unsafe_pickle)
+    return {
+        "name": loaded.name,
+        "sha256": loaded.sha256,
+        "width": loaded.metadata["width"],
+        "motion": loaded.metadata["motion"],
+        "trained_on": loaded.metadata.get("data", "not known"),
+    }
+
+
+def _check_room(out: Path, frames: int) -> None:
+    """Refuse to begin what cannot end: about 30 kB a frame, less what is there already."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    taken = sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) if out.exists() else 0
+    needed = frames * BYTES_A_FRAME - taken
+    if needed > free:
+        raise ValueError(
+            f"{there}: about {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; "
+            "make room, or give another --out"
+        )
+
+
+def _is_redacted(place: Place, redacted: Sequence[str]) -> bool:
+    return bool(redacted) and manifest.redacted_name(place.identity) in redacted
 
 
 def run(job: Job, *, workers: int = 1, batch: int = 32, device: str = "cpu") -> Path:
     """Make what is missing of JOB's dataset in its folder; return the folder.
 
-    On a CPU, WORKERS processes make an identity each, one thread a process. On CUDA this process
-    drives the GPU, and WORKERS threads load faces and encode frames around it.
+    On a CPU, WORKERS processes make an identity each, one thread a process. Raises ``Unusable``
+    where the folder or the disk does not let it go on; what is there by then stays, and the same
+    job goes on with it.
     """
-    if is_complete(job):
+    if job.plan is None:
         return job.out
-    data = job.out / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    with _alone(job.out):
-        _make_missing(job, data, workers=workers, batch=batch, device=device)
+    try:
+        job.out.mkdir(parents=True, exist_ok=True)
+        with alone(job.out):
+            _Run(job, workers=workers, batch=batch, device=device).make_missing()
+    except TerminatedWorkerError as error:
+        raise shards.Unusable(
+            f"{job.out}: the system ended a worker (out of memory?); give fewer --workers, and "
+            "the same command goes on where it was"
+        ) from error
+    except OSError as error:
+        raise shards.Unusable(
+            f"{error.filename or job.out}: {error.strerror or error}; put that right, and the same "
+            "command goes on where it was"
+        ) from error
+    except KeyboardInterrupt:
+        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        raise
     return job.out
 
 
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Let no second run write into OUT; the lock ends with the process, however it ends."""
-    if fcntl is None:  # on Windows
-        yield
-        return
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        message = f"{out}: another run writes there; wait for it, or give another --out"
-        raise shards.Unusable(message) from error
-    finally:
-        os.close(folder)
+class _Run:
+    """One run: which shards are missing or incomplete, and the making of them."""
+
+    def __init__(self, job: Job, *, workers: int, batch: int, device: str) -> None:
+        assert job.plan is not None
+        self.job, self.out, self.plan = job, job.out, job.plan
+        self.format = FORMATS[job.settings["format"]]
+        self.workers, self.batch, self.device = workers, batch, device
+        step = shards.IDENTITIES_A_SHARD
+        places = job.pool.places
+        count = -(-len(places) // step)
+        self.shards = {
+            shards.name(index, count): places[index * step : (index + 1) * step]
+            for index in range(count)
+        }
+        self.rows_each = len(job.sources) * len(LABELS)
+        self.kept = [place for place in places if not _is_redacted(place, job.redacted)]
+        self.first_row = {place.identity: n * self.rows_each for n, place in enumerate(self.kept)}
+
+    def make_missing(self) -> None:
+        """Make every shard that is not there, and every sample that failed, in order."""
+        for stale in self.out.rglob("*.partial"):
+            stale.unlink()
+        known = {shard: self._known(shard) for shard in self.shards}
+        todo = {shard: self._missing(shard, told) for shard, told in known.items()}
+        todo = {shard: missing for shard, missing in todo.items() if missing or not known[shard]}
+        told = {
+            "settings": self.job.settings,
+            "faces": [place.told() for place in self.kept],
+            "redacted": list(self.job.redacted),
+            "found": self.job.pool.found,
+            "left_out": [vars(failure) for failure in self.job.pool.left_out],
+        }
+        if manifest.begun(self.out) != told:
+            manifest.unfinish(self.out)
+            manifest.begin(self.out, self.plan, told)
+        total, asked = len(self.first_row), sum(map(len, todo.values()))
+        places = [place for missing in todo.values() for place in missing]
+        made = counted(self._made(places), total, "identities", done=total - asked)
+        changed = not manifest.is_finished(self.out)
+        for shard, missing in todo.items():
+            fresh = {place.identity: next(made) for place in missing}
+            changed |= self._write(shard, known[shard], fresh)
+        for _ in made:  # lets the progress line end
+            pass
+        if changed:
+            manifest.unfinish(self.out)
+            manifest.finish(self.out)
+
+    def _planned(self, shard: str) -> list[Place]:
+        """People whose samples the shard holds."""
+        return [place for place in self.shards[shard] if place.identity in self.first_row]
+
+    def _known(self, shard: str) -> dict[str, Any] | None:
+        """What the shard's record tells; None where it, or a file beside it, is not there."""
+        path = self.out / self.format.RECORDS / f"{shard}.parquet"
+        if not path.exists():
+            return None
+        told = shards.footer(path)
+        if [face[0] for face in told["faces"]] != [p.identity for p in self._planned(shard)]:
+            raise shards.Unusable(f"{path} holds other people than are planned for it; delete it")
+        return told if all((self.out / name).exists() for name in told["files"]) else None
+
+    def _missing(self, shard: str, told: Mapping[str, Any] | None) -> list[Place]:
+        """People of the shard whose samples are to be made, or tried again."""
+        mine = self._planned(shard)
+        if told is None:
+            return mine
+        failed = {f.identity for f in shards.failures_of(told) if f.sample_key is not None}
+        return [place for place in mine if place.identity in failed]
+
+    def _write(self, shard: str, told: Mapping[str, Any] | None, fresh: Mapping[str, Made]) -> bool:
+        """Write a shard with its FRESH identities among those that it holds; False: no change."""
+        format = self.job.settings["format"]
+        rows: dict[str, list[dict[str, Any]]] = {}
+        now, earlier = made_with(self.device), []
+        if told is not None:
+            if not any(made.rows for made in fresh.values()):
+                return False
+            earlier = told["made_with"]
+            for row in read_shard(self.out, format, shard):
+                rows.setdefault(row["identity"], []).append(row)
+            manifest.unfinish(self.out)
+        rows |= {identity: made.rows for identity, made in fresh.items()}
+        mine = self._planned(shard)
+        write_shard(
+            self.out,
+            format,
+            shard,
+            [row for place in mine for row in rows.get(place.identity, [])],
+            frames=self.job.settings["frames"],
+            footer={
+                "settings": self.job.settings,
+                "made_with": earlier + [now] * (now not in earlier),
+                "faces": [place.told() for place in mine],
+                "failures": [vars(one) for made in fresh.values() for one in made.failures],
+            },
+        )
+        return True
+
+    def _made(self, places: Sequence[Place]) -> Iterator[Made]:
+        """Make the samples of PLACES, in their order."""
+        make = functools.partial(
+            make_identity,
+            weights=self.job.weights,
+            sha256=self.job.settings["weights"]["sha256"],
+            unsafe_pickle=self.job.unsafe_pickle,
+            stand_in={
+                name: source["stand_in"] for name, source in self.job.settings["sources"].items()
+            },
+            batch=self.batch,
+            device=self.device,
+            main=os.getpid(),
+        )
+        yield from joblib.Parallel(
+            n_jobs=self.workers,
+            prefer="threads" if self.device.startswith("cuda") else "processes",
+            return_as="generator",
+            batch_size=1,
+            pre_dispatch="2*n_jobs",
+            max_nbytes=None,  # tasks hold no arrays: no folder for shared memory is needed
+        )(joblib.delayed(make)(place, self._rows(place)) for place in places)
+
+    def _rows(self, place: Place) -> list[dict[str, Any]]:
+        """The planned rows of one of the people."""
+        first = self.first_row[place.identity]
+        rows: list[dict[str, Any]] = self.plan.slice(first, self.rows_each).to_pylist()
+        return rows
 
 
-def _make_missing(job: Job, data: Path, *, workers: int, batch: int, device: str) -> None:
-    (job.out / "manifest.json").unlink(missing_ok=True)
-    for stale in [*job.out.glob("*.partial"), *data.glob("*.partial")]:
-        stale.unlink()
-    step = shards.IDENTITIES_A_SHARD
-    count = -(-len(job.faces) // step)
-    paths = [data / shards.shard_name(index, count) for index in range(count)]
-    missing = [index for index, path in enumerate(paths) if not path.exists()]
-    rows_of = _rows_by_identity(job.plan)
-    tasks = [
-        (face, rows_of[face.identity])
-        for index in missing
-        for face in job.faces[index * step : (index + 1) * step]
-    ]
-    made = counted(
-        _make_all(tasks, job, workers=workers, batch=batch, device=device),
-        total=len(job.faces),
-        unit="identities",
-        done=len(job.faces) - len(tasks),
-    )
-    for index in missing:
-        rows: list[dict[str, Any]] = []
-        failures: list[shards.Failure] = []
-        for _ in job.faces[index * step : (index + 1) * step]:
-            more_rows, more_failures = next(made)
-            rows += more_rows
-            failures += more_failures
-        shards.write_shard(paths[index], rows, failures, job.settings, _made_with(device))
-    for _ in made:  # lets the progress line end
-        pass
-    _finish(job, paths)
+@dataclass(frozen=True)
+class Made:
+    """What became of one identity: the rows of its samples, and the samples that failed."""
 
-
-def _finish(job: Job, paths: Sequence[Path]) -> None:
-    """Write what describes the whole; the manifest last, since it means complete."""
-    failures = [*job.left_out, *(f for path in paths for f in shards.shard_failures(path))]
-    shards.write_failures(job.out / "failures.parquet", failures)
-    listed = shards.manifest(job.out, job.settings)
-    shards.write_text(job.out / "README.md", card.dataset_card(listed))
-    shards.write_manifest(job.out, listed)
-
-
-def _rows_by_identity(plan: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in plan.to_pylist():
-        rows.setdefault(row["identity"], []).append(row)
-    return rows
-
-
-Task = tuple[Face, list[dict[str, Any]]]
-Made = tuple[list[dict[str, Any]], list[shards.Failure]]
-
-
-def _make_all(
-    tasks: Sequence[Task], job: Job, *, workers: int, batch: int, device: str
-) -> Iterator[Made]:
-    """Make the tasks' identities, in order."""
-    make = functools.partial(
-        make_identity,
-        weights=job.weights,
-        sha256=job.settings["weights"]["sha256"],
-        unsafe_pickle=job.unsafe_pickle,
-        stand_in={name: source["stand_in"] for name, source in job.settings["sources"].items()},
-        batch=batch,
-        device=device,
-    )
-    yield from joblib.Parallel(
-        n_jobs=workers,
-        prefer="threads" if device.startswith("cuda") else "processes",
-        return_as="generator",
-        batch_size=1,
-        pre_dispatch="2*n_jobs",
-        max_nbytes=None,  # tasks hold no arrays: no folder for shared memory is needed
-    )(joblib.delayed(make)(face, rows) for face, rows in tasks)
+    rows: list[dict[str, Any]]
+    failures: list[shards.Failure]
 
 
 @functools.lru_cache(maxsize=1)
 def _generator(weights: Path | None, sha256: str, unsafe_pickle: bool, device: str) -> Generator:
     """Load the generator once a process."""
+    from ganimation.checkpoints import load_generator
+
     loaded = load_generator(weights, unsafe_pickle=unsafe_pickle)
     if loaded.sha256 != sha256:
         raise ValueError(f"{weights or 'the shipped weights'} changed while the run was going on")
     return loaded.generator.to(device).eval()
 
 
+@functools.lru_cache(maxsize=1)
+def _settle(main: int) -> None:
+    """Make a worker process leave Ctrl-C to the run's own process, and end when that is gone."""
+    if os.getpid() == main:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    parent = os.getppid()
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @one_thread()
 def make_identity(
-    face: Face,
+    place: Place,
     rows: list[dict[str, Any]],
     *,
     weights: Path | None,
@@ -385,59 +390,68 @@ def make_identity(
     stand_in: Mapping[str, bool],
     batch: int,
     device: str,
+    main: int,
 ) -> Made:
     """Make the samples of one identity; a face that cannot be read any more is a failure.
 
     Frames that samples share (the same face with the same AUs, as the onsets of the three expert
-    samples) are made once.
+    samples) are made once. MAIN is the run's own process.
     """
+    _settle(main)
+    face = place.face
+    if face is None:
+        return Made([], [_failure("face", place, row, place.reason, place.detail) for row in rows])
     generator = _generator(weights, sha256, unsafe_pickle, device)
     try:
         image = face.image()
     except (OSError, ValueError) as error:
-        return [], [
-            shards.Failure(
-                "frames", face.identity, face.path, row["sample_key"], "unreadable", str(error)
-            )
-            for row in rows
-        ]
-    onsets = np.array([row["onset_aus"] for row in rows], np.float32)
-    apexes = np.array([row["apex_aus"] for row in rows], np.float32)
-    frames = animate_once(generator, image, np.concatenate([onsets, apexes]), batch, device)
-    encoded = [(shards.png(frame), shards.pixel_sha256(frame)) for frame in frames.unique]
+        return Made([], [_failure("frames", place, row, "unreadable", str(error)) for row in rows])
+    clips = [row.get("frame_aus") or [row["onset_aus"], row["apex_aus"]] for row in rows]
+    frames = animate_once(generator, image, np.array(clips, np.float32), batch, device)
+    encoded = [(png(frame), pixel_sha256(frame)) for frame in frames.unique]
     made = []
-    for row, onset, apex in zip(
-        rows, frames.index[: len(rows)], frames.index[len(rows) :], strict=True
-    ):
-        sample = {**row, "onset": encoded[onset][0], "apex": encoded[apex][0]}
-        sample |= {"onset_sha256": encoded[onset][1], "apex_sha256": encoded[apex][1]}
-        sample |= {"face_sha256": face.sha256, "rendered_face": face.rendered}
-        made.append(sample | {"stand_in_motion": stand_in[row["source"]]})
-    return made, []
+    for row, own in zip(rows, frames.index, strict=True):
+        key = row["sample_key"]
+        files = [with_words(encoded[n][0], key, number) for number, n in enumerate(own)]
+        hashes = [encoded[n][1] for n in own]
+        named: dict[str, Any] = {"frame_sha256": hashes}
+        if "frame_aus" not in row:
+            named = {"onset_sha256": hashes[0], "apex_sha256": hashes[1]}
+        about = {"face_sha256": face.sha256, "rendered_face": face.rendered}
+        about["stand_in_motion"] = stand_in[row["source"]]
+        made.append({**row, **about, **named, "frames": files})
+    return Made(made, [])
+
+
+def _failure(
+    stage: str, place: Place, row: Mapping[str, Any], reason: str, detail: str
+) -> shards.Failure:
+    return shards.Failure(stage, place.identity, place.path, row["sample_key"], reason, detail)
 
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """Frames made once: ``unique`` (U, 128, 128, 3) uint8, ``index`` (N,) says whose is whose."""
+    """Frames made once: ``unique`` (U, 128, 128, 3) uint8; ``index`` says whose is whose."""
 
     unique: Frames
-    index: list[int]
+    index: list[list[int]]
 
 
 def animate_once(generator: Generator, face: Frames, aus: Aus, batch: int, device: str) -> Shared:
-    """Animate FACE (128, 128, 3) by AUS (N, 17), equal AU vectors once."""
-    vectors, index = np.unique(aus, axis=0, return_inverse=True)
+    """Animate FACE (128, 128, 3) by AUS (N, T, 17), equal AU vectors once."""
+    from ganimation.animation import animate
+
+    vectors, index = np.unique(aus.reshape(-1, aus.shape[2]), axis=0, return_inverse=True)
     faces = np.repeat(face[None], len(vectors), axis=0)
     frames = animate(generator, faces, vectors, batch=batch, device=device)
-    return Shared(frames, index.reshape(-1).tolist())
+    return Shared(frames, [list(map(int, own)) for own in index.reshape(aus.shape[:2])])
 
 
-def _made_with(device: str) -> dict[str, str]:
+def made_with(device: str) -> dict[str, str]:
     """Versions that can change a byte: of the network's arithmetic and of the encoders."""
     names = ("torch", "numpy", "pillow", "pyarrow")
-    kind = torch.device(device).type
     return {name: version(name) for name in names} | {
-        "device": kind,
+        "device": device.split(":")[0],
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
@@ -445,23 +459,25 @@ def _made_with(device: str) -> dict[str, str]:
 
 def summary(job: Job) -> str:
     """Say in a few lines what a job makes, and what of it is a stand-in."""
-    made = (
-        f"{len(job.faces)} identities x {len(job.settings['sources'])} sources x "
-        f"{len(LABELS)} labels = {len(job.plan)} samples"
-    )
-    lines = [made]
+    people, sources = len(job.pool.places), len(job.settings["sources"])
+    lines = [
+        f"{people} identities x {sources} sources x {len(LABELS)} labels = "
+        f"{people * sources * len(LABELS)} samples"
+    ]
+    if job.redacted:
+        lines.append(f"{len(job.redacted)} identities were taken out and stay out")
     invented = [
         f"motions of {name}"
         for name, source in job.settings["sources"].items()
         if source["stand_in"]
     ]
-    faces = job.settings["faces"]
-    if faces["kind"] == "rendered":
+    if job.pool.settings["kind"] == "rendered":
         invented.insert(0, "faces (rendered)")
     else:
+        found = job.pool.found
         lines.insert(
             0,
-            f"{faces['pictures']} pictures of {faces['people_in_pictures']} people (told by "
+            f"{found['pictures']} pictures of {found['people_in_pictures']} people (told by "
             "--identities, or else by the name of the file)",
         )
     return "\n".join(lines + ([f"not real: {', '.join(invented)}"] if invented else []))

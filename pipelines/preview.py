@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mie_x import shards
+from mie_x.manifest import read_manifest
 from mie_x.records import AUS, LABELS, SIZE, Aus, Frames, Sample
+from mie_x.samples import read
 from mie_x.whole import whole
 
 GAIN = 10  # how much the difference is exaggerated
@@ -37,12 +38,12 @@ def describe_aus(aus: Aus) -> str:
 
 def chosen(folder: Path, count: int) -> list[Sample]:
     """About COUNT samples spread over a finished dataset, of every label."""
-    total = shards.read_manifest(folder)["samples"]
+    total = read_manifest(folder)["samples"]
     if total == 0:
         raise ValueError(f"{folder} holds no sample; failures.parquet says why")
     step = max(1, total // count)
     step += step % 3 == 0  # labels repeat every three rows: a step of three would show one alone
-    return list(itertools.islice(shards.read(folder, step=step), count))
+    return list(itertools.islice(read(folder, step=step), count))
 
 
 def contact_sheet(folder: Path, *, count: int = 24) -> Frames:
@@ -51,7 +52,7 @@ def contact_sheet(folder: Path, *, count: int = 24) -> Frames:
 
 
 def _panel(sample: Sample) -> Frames:
-    onset, apex = sample.frames[0], sample.frames[-1]
+    onset, apex = sample.frames[0], sample.frames[sample.apex]
     height, width, _ = onset.shape
     panel = Image.new("RGB", (3 * width + TEXT_WIDTH, height), "white")
     for place, frame in enumerate((onset, apex, difference(onset, apex))):
@@ -62,7 +63,7 @@ def _panel(sample: Sample) -> Frames:
     lines = [sample.key, f"{_NAMES[sample.label]}", origin]
     if sample.aus is not None:
         lines += _wrapped("onset " + describe_aus(sample.aus[0]))
-        lines += _wrapped("apex " + describe_aus(sample.aus[-1]))
+        lines += _wrapped("apex " + describe_aus(sample.aus[sample.apex]))
     lines.append(f"change: mean {change.mean():.2f}, largest {change.max()} of 255")
     draw.multiline_text(
         (3 * width + 6, 2), "\n".join(lines), "black", ImageFont.load_default(11), spacing=1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganimation.training import train
-from mie_x import shards
+from mie_x.whole import write_json
 from pipelines.measure_generator import measure
 from pipelines.progress import Progress
 
@@ -21,5 +21,5 @@ def train_generator(out: Path, *, seed: int, identities: int, **settings: Any) -
     weights = train(out, seed=seed, progress=Progress("steps", done=None), **settings)
     if identities:
         figures = measure(weights, identities=identities, seed=seed)
-        shards.write_json(out / "measured.json", figures)
+        write_json(out / "measured.json", figures)
     return weights
