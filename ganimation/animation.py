@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganimation.networks import Generator, mix
@@ -15,36 +16,62 @@ from mie_x.records import AUS, SIZE, Aus, Frames
 
 
 def animate(
-    generator: Generator, faces: Frames, aus: Aus, *, batch: int = 16, device: str = "cpu"
+    generator: Generator,
+    faces: Frames,
+    aus: Aus,
+    whose: NDArray[np.integer] | None = None,
+    *,
+    batch: int = 16,
+    device: str = "cpu",
 ) -> Frames:
-    """Render FACES with AUS: (N, 128, 128, 3) uint8 RGB, (N, 17) float32 -> (N, 128, 128, 3) uint8.
+    """Render FACES (F, 128, 128, 3) uint8 RGB with AUS (N, 17) float32 -> (N, 128, 128, 3) uint8.
 
-    Moves GENERATOR to DEVICE. The same input gives the same frames. Another BATCH may round a pixel
-    the other way: on a CPU, in float32, never by more than one grey level; on CUDA, where the
-    convolutions run in bfloat16, it can be more.
+    WHOSE (N,) says of which face each row of AUS is; without it, row n is of face n, or every row
+    of the only face. A generator that moves its source looks at a face once, whatever N.
+
+    Moves GENERATOR to DEVICE, and works on BATCH faces and BATCH rows at a time. The same input
+    gives the same frames. Another BATCH, or other faces beside a face, may round a pixel the other
+    way: on a CPU, in float32, never by more than one grey level; on CUDA, where the convolutions
+    run in bfloat16, it can be more.
     """
     if faces.dtype != np.uint8 or faces.shape != (len(faces), SIZE, SIZE, 3):
-        raise ValueError(f"faces are (N, {SIZE}, {SIZE}, 3) uint8, not {faces.shape} {faces.dtype}")
-    if aus.shape != (len(faces), len(AUS)):
-        raise ValueError(f"action units are ({len(faces)}, {len(AUS)}), not {aus.shape}")
+        raise ValueError(f"faces are (F, {SIZE}, {SIZE}, 3) uint8, not {faces.shape} {faces.dtype}")
+    if aus.shape != (len(aus), len(AUS)):
+        raise ValueError(f"action units are (N, {len(AUS)}), not {aus.shape}")
     if not np.isfinite(aus).all():
         row = int(np.flatnonzero(~np.isfinite(aus).all(axis=1))[0])
-        raise ValueError(f"the action units of face {row} are not finite")
-    on_gpu = torch.device(device).type == "cuda"
+        raise ValueError(f"the action units of row {row} are not finite")
+    if whose is None:
+        if len(faces) not in (1, len(aus)):
+            raise ValueError(f"{len(aus)} rows of action units for {len(faces)} faces; say whose")
+        whose = np.arange(len(aus)) % max(1, len(faces))
+    if whose.shape != (len(aus),) or not np.isin(whose, np.arange(len(faces))).all():
+        raise ValueError(f"whose names one of {len(faces)} faces for each of {len(aus)} rows")
     generator = generator.to(device).to(memory_format=torch.channels_last).eval()
-    frames = np.empty_like(faces)
-    with torch.inference_mode():
-        for start in range(0, len(faces), batch):
-            rows = slice(start, start + batch)
-            image = torch.from_numpy(np.ascontiguousarray(faces[rows]))
-            vectors = torch.from_numpy(np.ascontiguousarray(aus[rows], dtype=np.float32))
-            if on_gpu:  # pinned memory is copied faster, and one copy need not wait for the other
-                image, vectors = image.pin_memory(), vectors.pin_memory()
-            source = to_signed(image.to(device, non_blocking=True))
-            with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
-                colour, mask = generator(source, vectors.to(device, non_blocking=True))
-            frame = to_levels(mix(source, colour, mask))
-            frames[rows] = frame.cpu().numpy()
+    kind = torch.device(device).type
+    on_gpu = kind == "cuda"
+
+    def sent(array: NDArray[np.generic]) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        # Pinned memory is copied while this thread goes on.
+        return tensor.pin_memory().to(device, non_blocking=True) if on_gpu else tensor
+
+    made: list[tuple[NDArray[np.intp], Tensor]] = []
+    with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=on_gpu):
+        for first in range(0, len(faces), batch):
+            theirs = np.flatnonzero((first <= whose) & (whose < first + batch))
+            if not len(theirs):
+                continue
+            features = generator.features(to_signed(sent(faces[first : first + batch])))
+            for start in range(0, len(theirs), batch):
+                rows = theirs[start : start + batch]
+                of = sent(whose[rows].astype(np.int64) - first)
+                colour, mask = generator.frames(features, sent(aus[rows].astype(np.float32)), of)
+                source = features.image.index_select(0, of)
+                made.append((rows, to_levels(mix(source, colour, mask))))
+    frames = np.empty((len(aus), SIZE, SIZE, 3), np.uint8)
+    for rows, levels in made:  # only now: until here a GPU is never waited for
+        frames[rows] = levels.cpu().numpy()
     return frames
 
 

@@ -6,6 +6,9 @@ entry, ``mie-x generator``, a JSON object::
     {"version": 1, "width": 32, "blocks": 6, "norm": "affine", "motion": true, "aus": [1, ...],
      "steps": 8000, "data": "...", "licence": "..."}
 
+A moving generator's first convolution sees three colours; files in which it also has the planes of
+the 17 AUs are still read, without those planes: they told little (``networks.Generator``).
+
 The two public formats are pickles by PyTorch, named ``net_epoch_<E>_id_G.pth`` (the authors'
 code) and ``<E>_net_gen.pth`` (the reimplementation that MiE-X used); they are told apart by their
 keys. Importing either is a renaming, exact to the bit. A pickle is read only on demand and never
@@ -50,6 +53,8 @@ LAYOUT = {"width": int, "blocks": int, "norm": str, "motion": bool}
 
 # What else the metadata may say; it is shown, and quoted in the card of a dataset.
 FACTS = {"steps": int, "data": str, "licence": str}
+
+FIRST = "first.weight"  # (width, 3 colours + AU planes, 7, 7)
 
 # Of a safetensors header: what a generator may be stored as.
 DTYPES = {"F16": torch.float16, "F32": torch.float32}
@@ -164,12 +169,11 @@ def _read_safetensors(path: Path) -> tuple[Generator, dict[str, Any]]:
             metadata = _parse_metadata((file.metadata() or {}).get(ENTRY), path)
             layout = {name: metadata[name] for name in LAYOUT}
             headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            _check_shapes(
-                {name: tuple(header.get_shape()) for name, header in headers.items()},
-                {name: name for name in _shapes(**layout)},
-                _shapes(**layout),
-                path,
-            )
+            found = {name: tuple(header.get_shape()) for name, header in headers.items()}
+            shapes = _shapes(**layout)
+            if layout["motion"] and found.get(FIRST) == (layout["width"], 3 + len(AUS), 7, 7):
+                shapes[FIRST] = found[FIRST]
+            _check_shapes(found, {name: name for name in shapes}, shapes, path)
             for name, header in headers.items():
                 if header.get_dtype() not in DTYPES:
                     raise ValueError(f"{path}: {name} is {header.get_dtype()}, not F16 or F32")
@@ -181,6 +185,7 @@ def _read_safetensors(path: Path) -> tuple[Generator, dict[str, Any]]:
         ) from None
     _check_finite(weights, path)
     generator = Generator(**layout)
+    weights[FIRST] = weights[FIRST][:, : generator.first.in_channels]
     generator.load_state_dict(weights)
     return generator, metadata
 

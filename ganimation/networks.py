@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +24,34 @@ MOTION_GAIN = 0.1  # px
 SHADE_GAIN = 0.02  # of [-1, 1]
 COLOUR_GAIN = 0.02
 
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """PyTorch's, without the copies that it makes of channels-last pictures on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if x.device.type != "cpu":  # under autocast on CUDA the group norm would run in float32
+            return super().forward(x)
+        return F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
+
+
 NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "affine": functools.partial(nn.InstanceNorm2d, affine=True),
-    "plain": nn.InstanceNorm2d,
+    "affine": functools.partial(InstanceNorm, affine=True),
+    "plain": InstanceNorm,
 }
+
+
+class Features(NamedTuple):
+    """What a generator sees in F faces whatever their action units: ``Generator.features``.
+
+    A published network mixes the AUs in at its first layer: of it, this is the image alone.
+    """
+
+    image: Tensor  # (F, 3, H, W) in [-1, 1]
+    motion: Tensor | None = None  # (F, (17 + 1) 2, H/4, W/4) px, for each AU at 1 and for none
+    shade: Tensor | None = None  # (F, (17 + 1) 3, H/2, W/2), the same of colours in [-1, 1]
+    colour: Tensor | None = None  # (F, 3, H, W), what the colour head adds
+    mask: Tensor | None = None  # (F, 1, H, W) in [0, 1]
 
 
 class Generator(nn.Module):
@@ -40,10 +65,12 @@ class Generator(nn.Module):
     MOTION is ours. Instance norm takes from each channel its mean over the image, and with it the
     brightness of the face and the constant planes of the AUs, of which only the zero padding at the
     border lets something through: the published networks need weeks to get round that. With
-    MOTION, the paper's layers stay as they are, and the colour picture is the source, moved: the
-    inner layers tell for each AU, and for the expression that the source has already, where the
-    skin goes (a pixel in every 4 x 4) and how it darkens (2 x 2), both are taken times the AU's
-    intensity, and the colour head adds what is left. A face keeps its own skin, to the pore.
+    MOTION, the colour picture is the source, moved: the inner layers tell for each AU, and for the
+    expression that the source has already, where the skin goes (a pixel in every 4 x 4) and how it
+    darkens (2 x 2), both are taken times the AU's intensity, and the colour head adds what is left.
+    A face keeps its own skin, to the pore. The paper's layers stay as they are, but for the planes
+    of the AUs, which are left out: the first convolution sees the three colours. So the layers run
+    once a face (``features``), and any number of its frames cost little more (``frames``).
     """
 
     def __init__(
@@ -58,7 +85,8 @@ class Generator(nn.Module):
         super().__init__()
         self.width, self.aus, self.norm = width, aus, norm
         bias = norm != "affine"
-        self.first = nn.Conv2d(3 + aus, width, KERNEL, padding=KERNEL // 2, bias=bias)
+        inputs = 3 if motion else 3 + aus
+        self.first = nn.Conv2d(inputs, width, KERNEL, padding=KERNEL // 2, bias=bias)
         self.first_norm = NORMS[norm](width)
         self.down = nn.Sequential()
         for channels in (width, 2 * width):  # 128 px -> 64 -> 32
@@ -87,28 +115,62 @@ class Generator(nn.Module):
 
         H and W are multiples of 4. Colour is in [-1, 1], the mask in [0, 1], in IMAGE's precision.
         """
-        # The paper tiles the AU vector over the image and appends it to the colours. Constant
-        # planes give the same sum at every pixel away from the border, so it is taken once.
-        pixels, planes = self.first.weight[:, :3], self.first.weight[:, 3:]
-        x = F.conv2d(image, pixels, self.first.bias, padding=KERNEL // 2)
-        x = x + convolve_constant(aus, planes, x.shape[2], x.shape[3])  # (N, width, H, W)
-        x = F.relu(self.first_norm(x))
-        inner = self.blocks(self.down(x))  # (N, 4 width, H/4, W/4)
-        middle = self.up[:3](inner)  # (N, 2 width, H/2, W/2)
-        outer = self.up[3:](middle)  # (N, width, H, W)
-        weight = torch.cat([self.colour.weight, self.mask.weight])
-        heads = F.conv2d(outer, weight, padding=KERNEL // 2)
+        return self.frames(self.features(image), aus, torch.arange(len(aus), device=aus.device))
+
+    def features(self, image: Tensor) -> Features:
+        """Faces (F, 3, H, W) in [-1, 1] -> what ``frames`` needs of them, for any AUs."""
+        if self.motion is None or self.shade is None:
+            return Features(image)
+        inner, middle, heads = self.layers(self.first(image))
         # As precise as the image under autocast too: a bfloat16 mask near 1 would lose what moves.
         with torch.autocast(image.device.type, enabled=False):
             heads = heads.to(image.dtype)
-            mask = torch.sigmoid(heads[:, 3:])
-            if self.motion is None or self.shade is None:
-                return torch.tanh(heads[:, :3]), mask
-            # (N, 2, H/4, W/4) px and (N, 3, H/2, W/2)
-            shift = MOTION_GAIN * weigh(self.motion(inner.to(image.dtype)), aus)
-            shade = SHADE_GAIN * weigh(self.shade(middle.to(image.dtype)), aus)
-            moved = warp(image, enlarge(shift, image)) + enlarge(shade, image)
-            return (moved + torch.tanh(COLOUR_GAIN * heads[:, :3])).clamp(-1, 1), mask
+            return Features(
+                image,
+                MOTION_GAIN * self.motion(inner.to(image.dtype)),
+                SHADE_GAIN * self.shade(middle.to(image.dtype)),
+                torch.tanh(COLOUR_GAIN * heads[:, :3]),
+                torch.sigmoid(heads[:, 3:]),
+            )
+
+    def frames(self, faces: Features, aus: Tensor, whose: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour (N, 3, H, W) and mask (N, 1, H, W) for AUS (N, 17), as in ``forward``.
+
+        WHOSE (N,) int64 says of which of the F FACES each row is.
+        """
+        image = faces.image.index_select(0, whose)
+        if (
+            faces.motion is None
+            or faces.shade is None
+            or faces.colour is None
+            or faces.mask is None
+        ):
+            # The paper tiles the AU vector over the image and appends it to the colours. Constant
+            # planes give the same sum at every pixel away from the border, so it is taken once.
+            pixels, planes = self.first.weight[:, :3], self.first.weight[:, 3:]
+            x = F.conv2d(image, pixels, self.first.bias, padding=KERNEL // 2)
+            x = x + convolve_constant(aus, planes, x.shape[2], x.shape[3])  # (N, width, H, W)
+            heads = self.layers(x)[2]
+            with torch.autocast(image.device.type, enabled=False):
+                heads = heads.to(image.dtype)
+                return torch.tanh(heads[:, :3]), torch.sigmoid(heads[:, 3:])
+        with torch.autocast(image.device.type, enabled=False):
+            height, width = image.shape[2:]
+            shift = enlarge(weigh(faces.motion, aus, whose), height, width)  # (N, 2, H, W)
+            shade = enlarge(weigh(faces.shade, aus, whose), height, width)  # (N, 3, H, W)
+            colour = warp(image, shift) + shade + faces.colour.index_select(0, whose)
+            return colour.clamp(-1, 1), faces.mask.index_select(0, whose)
+
+    def layers(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The paper's, after the first convolution (N, width, H, W).
+
+        Answers with (N, 4 width, H/4, W/4), (N, 2 width, H/2, W/2), and the heads (N, 4, H, W).
+        """
+        x = F.relu(self.first_norm(x))
+        inner = self.blocks(self.down(x))
+        middle = self.up[:3](inner)
+        weight = torch.cat([self.colour.weight, self.mask.weight])
+        return inner, middle, F.conv2d(self.up[3:](middle), weight, padding=KERNEL // 2)
 
 
 class Residual(nn.Module):
@@ -165,20 +227,32 @@ def mix(source: Tensor, colour: Tensor, mask: Tensor) -> Tensor:
     return mask * source + (1 - mask) * colour
 
 
-def weigh(answers: Tensor, aus: Tensor) -> Tensor:
+def weigh(answers: Tensor, aus: Tensor, whose: Tensor) -> Tensor:
     """Sum of what was answered for each AU times its intensity, and for none of them, in full.
 
-    (N, (17 + 1) C, H, W), (N, 17) -> (N, C, H, W).
+    (F, (17 + 1) C, H, W) of F faces, (N, 17), (N,) the face of each row -> (N, C, H, W).
     """
-    number, _, height, width = answers.shape
-    shares = torch.cat([aus, aus.new_ones(number, 1)], dim=1)
-    fields = answers.view(number, shares.shape[1], -1, height, width)
-    return torch.einsum("nachw,na->nchw", fields, shares)
+    number, parts = aus.shape[0], aus.shape[1] + 1
+    faces, _, height, width = answers.shape
+    # One matrix product for all rows, in which the other faces' share is 0: no copy of ANSWERS.
+    shares = aus.new_zeros(number, faces, parts)
+    shares[torch.arange(number, device=aus.device), whose] = F.pad(aus, (0, 1), value=1.0)
+    fields = shares.flatten(1) @ answers.reshape(faces * parts, -1)
+    return fields.view(number, -1, height, width)
 
 
-def enlarge(field: Tensor, image: Tensor) -> Tensor:
-    """FIELD at the height and width of IMAGE, smoothly."""
-    return F.interpolate(field, size=image.shape[2:], mode="bicubic", align_corners=False)
+def enlarge(field: Tensor, height: int, width: int) -> Tensor:
+    """FIELD (N, C, h, w) at HEIGHT x WIDTH, bicubic: two matrix products, far faster on a CPU."""
+    down, right = (
+        F.interpolate(
+            torch.eye(before, device=field.device, dtype=field.dtype)[None, None],
+            size=(after, before),
+            mode="bicubic",
+            align_corners=False,
+        )[0, 0]
+        for before, after in ((field.shape[2], height), (field.shape[3], width))
+    )
+    return down @ field @ right.mT
 
 
 def warp(image: Tensor, shift: Tensor) -> Tensor:
@@ -214,7 +288,8 @@ def convolve_constant(values: Tensor, weight: Tensor, height: int, width: int) -
 
 def draw_weights(layer: nn.Module) -> None:
     """Convolutions N(0, 0.02), biases 0 (both public implementations)."""
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+    # Drawing on "meta", where there is nothing to draw, would load PyTorch's compiler: a second.
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and not layer.weight.is_meta:
         nn.init.normal_(layer.weight, 0, 0.02)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

@@ -28,9 +28,9 @@ from skimage.registration import optical_flow_tvl1
 from ganimation.animation import animate, to_signed
 from ganimation.checkpoints import load_generator
 from ganimation.drawings import TOGETHER, identity_seed
-from mie_x import shards
 from mie_x.records import AUS, Aus
 from mie_x.renderer import band_mask, draw_person, draw_view, render
+from mie_x.whole import write_json
 from pipelines.progress import counted
 
 ALONE = 0.2  # intensity of single AUs
@@ -57,7 +57,7 @@ def measure(
         truth = render([person] * len(aus), [view] * len(aus), aus, flow=True)
         assert truth.flow is not None
         face = truth.images[0]
-        frames = animate(loaded.generator, np.repeat(face[None], len(aus), axis=0), aus)
+        frames = animate(loaded.generator, face[None], aus)
         onset_changes.append(change(face, frames[0]).mean())
         with torch.inference_mode():
             source = to_signed(torch.from_numpy(face[None])).expand(2, -1, -1, -1)
@@ -178,7 +178,7 @@ def main(
     """Measure the generator in the file WEIGHTS on drawn faces."""
     figures = measure(weights, identities=identities, seed=seed, unsafe_pickle=unsafe_pickle)
     if out is not None:
-        shards.write_json(out, figures)
+        write_json(out, figures)
     click.echo(json.dumps(figures, indent=2))
 
 

@@ -1,9 +1,12 @@
 """The networks are the published ones: sizes, ranges, and what mask and border do."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional as F
 
+from ganimation.checkpoints import load_generator, save_generator
 from ganimation.networks import (
     NORMS,
     Discriminator,
@@ -53,13 +56,24 @@ def test_generator_keeps_the_image_size_and_its_ranges(
     assert mask.max() <= 1
 
 
-def test_motion_adds_heads_and_leaves_the_papers_layers() -> None:
+def test_motion_adds_heads_and_takes_only_the_au_planes_from_the_papers_layers() -> None:
     paper = dict(Generator(width=4).named_parameters())
     moving = dict(Generator(width=4, motion=True).named_parameters())
+    assert paper.pop("first.weight").shape == (4, 3 + 17, 7, 7)
+    assert moving.pop("first.weight").shape == (4, 3, 7, 7)
     assert {name: weight.shape for name, weight in moving.items() if name in paper} == {
         name: weight.shape for name, weight in paper.items()
     }
     assert {name.split(".")[0] for name in moving.keys() - paper.keys()} == {"motion", "shade"}
+
+
+def test_a_file_with_planes_of_the_aus_is_read_without_them(tmp_path: Path) -> None:
+    generator, path = Generator(width=2, blocks=0, motion=True), tmp_path / "older.safetensors"
+    expected = generator.first.weight.detach().half().float()
+    planes = torch.ones(2, 17, 7, 7)
+    generator.first.weight = torch.nn.Parameter(torch.cat([expected, planes], dim=1))
+    save_generator(path, generator, steps=0, data="none", licence="CC0-1.0")
+    assert torch.equal(load_generator(path).generator.first.weight, expected)
 
 
 def test_before_training_a_moving_generator_copies_its_source() -> None:
@@ -85,10 +99,47 @@ def test_motion_grows_with_the_intensity_of_its_au_alone() -> None:
     torch.testing.assert_close(moved, torch.full_like(moved, 1.5 / 39), rtol=0, atol=1e-4)
 
 
+def strong(motion: bool) -> Generator:
+    """Drawn weights, in the heads too, so that faces and AUs tell in the answer."""
+    torch.manual_seed(0)
+    generator = Generator(width=4, blocks=1, motion=motion)
+    with torch.no_grad():
+        for name, weight in generator.named_parameters():
+            if name.startswith(("colour", "mask", "motion", "shade")):
+                weight.normal_(0, 0.3)
+    return generator
+
+
+@pytest.mark.parametrize("motion", [False, True])
+def test_frames_of_several_faces_in_any_order_are_those_of_each_face_alone(motion: bool) -> None:
+    generator, faces, aus = strong(motion), torch.rand(3, 3, 32, 32) * 2 - 1, torch.rand(5, 17)
+    whose = torch.tensor([2, 0, 0, 2, 1])
+    with torch.no_grad():
+        together = generator.frames(generator.features(faces), aus, whose)
+        alone = generator(faces[whose], aus)
+    for made, expected in zip(together, alone, strict=True):
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+    assert (together[0][1] - together[0][2]).abs().max() > 1e-3  # one face, two expressions
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_norm_is_instance_norm_whatever_the_memory_layout(norm: str) -> None:
+    layer, x = NORMS[norm](5), torch.rand(2, 5, 8, 6)
+    scale, shift = torch.rand(5), torch.rand(5)
+    if norm == "affine":
+        layer.load_state_dict({"weight": scale, "bias": shift})
+        expected = F.instance_norm(x, weight=scale, bias=shift)
+    else:
+        expected = F.instance_norm(x)
+    for laid_out in (x, x.contiguous(memory_format=torch.channels_last)):
+        torch.testing.assert_close(layer(laid_out), expected)
+
+
 def test_answers_are_weighed_by_intensity_and_the_last_in_full() -> None:
-    answers = torch.tensor([1.0, 10.0, 2.0, 20.0, 3.0, 30.0]).view(1, 6, 1, 1)
-    weighed = weigh(answers, torch.tensor([[0.5, 0.0]]))
-    assert weighed.flatten().tolist() == [0.5 * 1 + 3, 0.5 * 10 + 30]
+    answers = torch.tensor([[1.0, 10.0, 2.0, 20.0, 3.0, 30.0], [4.0, 40.0, 5.0, 50.0, 6.0, 60.0]])
+    aus, whose = torch.tensor([[0.5, 0.0], [0.0, 0.0], [0.0, 0.5]]), torch.tensor([0, 1, 1])
+    weighed = weigh(answers.view(2, 6, 1, 1), aus, whose)
+    assert weighed.flatten(1).tolist() == [[0.5 + 3, 5.0 + 30], [6, 60], [0.5 * 5 + 6, 25 + 60]]
 
 
 def test_a_whole_pixel_of_shift_is_exact() -> None:
@@ -99,11 +150,10 @@ def test_a_whole_pixel_of_shift_is_exact() -> None:
     torch.testing.assert_close(warp(image, torch.zeros_like(shift)), image)
 
 
-def test_an_enlarged_field_keeps_its_constant() -> None:
-    field = torch.full((1, 2, 8, 8), 0.7)
-    torch.testing.assert_close(
-        enlarge(field, torch.zeros(1, 3, 32, 32)), torch.full((1, 2, 32, 32), 0.7)
-    )
+def test_an_enlarged_field_is_pytorchs_bicubic_one() -> None:
+    field = torch.randn(2, 3, 8, 11)
+    expected = F.interpolate(field, size=(32, 44), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(enlarge(field, 32, 44), expected, rtol=0, atol=1e-5)
 
 
 def test_critic_keeps_a_batch_of_one() -> None:
