@@ -17,9 +17,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mie_x.records import AUS, Aus
@@ -207,26 +207,64 @@ def _read_parquet(path: Path, sha256: str) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        count, header = pq.read_metadata(path).num_rows, list(pq.read_schema(path).names)
-        if count > MAX_ROWS:
-            raise ValueError(f"{path}: more than {MAX_ROWS} rows; split the table")
-        places = _places(path, header)
-        chosen = [header[place] for place in places.values()]
-        frame = pd.read_parquet(path, engine="pyarrow", columns=chosen).reset_index(drop=True)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: a damaged Parquet file ({error}); write it again") from error
-    columns = {}
-    for name, original in zip(places, chosen, strict=True):
-        column = frame[original]
-        absent = column.isna().tolist()
-        columns[name] = [
-            None if gone else _cell(path, name, value)
-            for gone, value in zip(absent, column.tolist(), strict=True)
-        ]
-    return Table(path, columns, [f"row {row + 1}" for row in range(len(frame))], sha256)
+        # Without pandas, whose notes in a file may say anything; what repeats is kept once.
+        with pq.ParquetFile(path, read_dictionary=_dictionaries(path)) as file:
+            if file.metadata.num_rows > MAX_ROWS:
+                raise ValueError(f"{path}: more than {MAX_ROWS} rows; split the table")
+            header = file.schema_arrow.names
+            places = _places(path, header)
+            chosen = [header[place] for place in places.values()]
+            _check_unpacked(path, file.metadata)
+            table = file.read(columns=chosen)
+            table.validate(full=True)
+        columns = {
+            name: [_cell(path, name, value) for value in _values(table[original])]
+            for name, original in zip(places, chosen, strict=True)
+        }
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: a damaged Parquet file ({said!r}); write it again") from error
+    return Table(path, columns, [f"row {row + 1}" for row in range(table.num_rows)], sha256)
+
+
+def _dictionaries(path: Path) -> list[str]:
+    """The columns of text, each different cell of which is read once."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary)
+    return [field.name for field in pq.read_schema(path) if any(is_(field.type) for is_ in texts)]
+
+
+def _check_unpacked(path: Path, metadata: Any) -> None:
+    """Refuse a table that says that it unpacks to more than is read of a text table.
+
+    It is asked for whole groups of rows: on a damaged file pyarrow's ``column`` ends the process.
+    """
+    groups = range(metadata.num_row_groups)
+    unpacked = sum(metadata.row_group(index).total_byte_size for index in groups)
+    if unpacked > MAX_BYTES:
+        raise ValueError(
+            f"{path}: unpacks to {unpacked / 2**20:.0f} MiB, but only {MAX_BYTES // 2**20} MiB are "
+            "read; leave out columns that are not AUs, or split the table"
+        )
+
+
+def _values(column: Any) -> Iterator[object]:
+    """The cells of a column of a Parquet table; equal texts are one object."""
+    import pyarrow as pa
+
+    for part in column.chunks:
+        if pa.types.is_dictionary(part.type):
+            known = part.dictionary.to_pylist()
+            yield from (None if i is None else known[i] for i in part.indices.to_pylist())
+        else:
+            yield from part.to_pylist()
 
 
 def _cell(path: Path, name: str, value: object) -> Cell:
+    if value is None or value != value:
+        return None
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, str | int | float):
@@ -331,7 +369,7 @@ def failed(table: Table, *, min_confidence: float = MIN_CONFIDENCE) -> NDArray[n
         allowed = np.isin(values, (0, 1)) if name == "success" else (values >= 0) & (values <= 1)
         for row in np.flatnonzero(~allowed):
             raise ValueError(
-                f"{table.at(int(row), name)}: {table.columns[name][row]!r} is not "
+                f"{table.at(int(row), name)}: {_shown(table.columns[name][row])} is not "
                 + ("0 or 1" if name == "success" else "in 0 to 1")
                 + "; export the table as OpenFace wrote it, with decimal points"
             )
@@ -390,15 +428,19 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
                         else "a decimal comma, from an export in a locale that uses them: export "
                         "with decimal points, or with semicolons between the cells"
                     )
-                shown = repr(cell if not isinstance(cell, str) else cell[:40])
                 raise ValueError(
-                    f"{table.at(row, column)}: {shown} is not a number; {remedy}"
+                    f"{table.at(row, column)}: {_shown(cell)} is not a number; {remedy}"
                 ) from error
         raise
     if np.isinf(values).any():
         first = int(np.isinf(values).argmax())
         raise ValueError(f"{table.at(first, column)}: infinite; write a number")
     return values
+
+
+def _shown(cell: Cell) -> str:
+    """CELL for a message: short, and without what steers a terminal."""
+    return repr(cell[:40] if isinstance(cell, str) else cell)
 
 
 def _numerals(cells: Sequence[Cell], decimal_comma: bool) -> Iterator[str | float]:
