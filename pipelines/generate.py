@@ -442,8 +442,7 @@ def animate_once(generator: Generator, face: Frames, aus: Aus, batch: int, devic
     from ganimation.animation import animate
 
     vectors, index = np.unique(aus.reshape(-1, aus.shape[2]), axis=0, return_inverse=True)
-    faces = np.repeat(face[None], len(vectors), axis=0)
-    frames = animate(generator, faces, vectors, batch=batch, device=device)
+    frames = animate(generator, face[None], vectors, batch=batch, device=device)
     return Shared(frames, [list(map(int, own)) for own in index.reshape(aus.shape[:2])])
 
 
