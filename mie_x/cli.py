@@ -322,11 +322,11 @@ def generate(
                 frames=options["frames"],
                 course=options["course"],
             )
+            if not job.complete:  # a finished dataset does not wait for torch
+                device = device_named(device)
             say(summary(job))
             if job.complete:
                 say("nothing to do: the dataset is complete")
-            else:
-                device = device_named(device)
         with bad_input((shards.Unusable,)):
             run(job, workers=options["workers"], batch=batch, device=device)
     failures = shards.read_failures(out)

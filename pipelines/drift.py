@@ -27,7 +27,7 @@ def refuse(out: Path, settings: Mapping[str, Any], places: Sequence[Place]) -> N
     told = manifest.begun(out)
     for there in [told, *footers.values()]:
         if there is not None and there["settings"] != settings:
-            found = list(differences(there["settings"], settings))
+            found = sorted(differences(there["settings"], settings), key=_depth)
             more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
             raise ValueError(
                 f"{out} was begun with other settings: {'; '.join(found[:MOST])}{more}; "
@@ -54,6 +54,11 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
             yield from differences(there.get(key), here.get(key), f"{name}.{key}".strip("."))
     elif there != here:
         yield f"{name} was {_short(there)}, is {_short(here)}"
+
+
+def _depth(difference: str) -> int:
+    """What is named by fewer words tells more: a table's name more than its numbers."""
+    return difference.split(" ")[0].count(".")
 
 
 def _short(value: Any) -> str:

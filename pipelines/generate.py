@@ -107,8 +107,8 @@ def prepare(
     job = Job(out, pool, sources, settings, redacted, None, weights, unsafe_pickle)
     if complete:
         return job
+    _check_room(out, len(kept) * len(sources) * len(LABELS) * frames)
     plan = make_plan(kept, sources, seed=seed, frames=frames, course=course)
-    _check_room(out, len(plan) * frames)
     return Job(out, pool, sources, settings, redacted, plan, weights, unsafe_pickle)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from mie_x import shards
+from mie_x import manifest, samples, shards
 from mie_x.cli import main
 from mie_x.records import AUS
 from tests.conftest import Blob
@@ -93,7 +93,7 @@ def world(tmp_path: Path, tiny_weights: Path) -> Path:
             ("--weights", "{}/wide.safetensors"),
             "blocks.0.body.0.weight is (16, 16, 3, 3), not (32, 32, 3, 3)",
         ),
-        (("--out", "{}/website"), "not a manifest"),
+        (("--out", "{}/website"), "no SHA256SUMS"),
         (("--out", "{}/file"), "--out"),
         (("--out", "{}"), "--out"),
     ],
@@ -130,16 +130,20 @@ def test_generate_verify_and_preview_in_a_row(
     assert again.exit_code == 0 and "nothing to do" in again.stderr
 
     well = mie_x("verify", out)
-    assert (well.exit_code, well.stdout) == (0, f"{out}: 1 shards, 9 samples, all well\n")
+    said = f"{out}: 1 shards, 9 samples, bytes and counts all well\n"
+    assert (well.exit_code, well.stdout) == (0, said)
+    deep = mie_x("verify", out, "--deep", "--workers", 1)
+    assert deep.exit_code == 0 and "bytes, rows and frames all well" in deep.stdout
     sheet = out.parent / "sheet.png"
     assert mie_x("preview", out, "--out", sheet).exit_code == 0
     with Image.open(sheet) as image:
         assert image.height == 18 + 5 * 128  # nine panels, two a row, below the head
 
-    path = shards.paths(out)[0]
+    (path,) = (out / "data").iterdir()
     path.write_bytes(path.read_bytes()[:-1])
     ill = mie_x("verify", out)
-    assert ill.exit_code == 1 and "SHA-256" in ill.stdout
+    assert ill.exit_code == 1
+    assert ill.stdout.startswith(f"data/{path.name}: its SHA-256 is not that of SHA256SUMS")
 
 
 def test_a_damaged_shard_is_named_on_resume(
@@ -148,7 +152,7 @@ def test_a_damaged_shard_is_named_on_resume(
     arguments = ("--weights", tiny_weights, "--out", tmp_path / "out", "--workers", 1)
     faces = ("--faces", world / "faces", "--align", "none")
     assert mie_x("generate", *faces, *arguments).exit_code == 0
-    path = shards.paths(tmp_path / "out")[0]
+    (path,) = (tmp_path / "out" / "data").iterdir()
     path.write_bytes(path.read_bytes()[:-100])
     done = mie_x("generate", *faces, *arguments)
     assert done.exit_code == 2 and path.name in done.stderr and "delete it" in done.stderr
@@ -161,9 +165,52 @@ def test_what_is_left_out_is_said(world: Path, tiny_weights: Path, tmp_path: Pat
         *("generate", "--faces", world / "faces", "--align", "none", "--workers", 1),
         *("--weights", tiny_weights, "--out", out),
     )
+    assert done.exit_code == 1, done.output
+    assert "9 samples are missing" in done.stderr and "b.png: unreadable" in done.stderr
+    assert {(f.stage, f.path) for f in shards.read_failures(out)} == {("face", "b.png")}
+
+
+def test_a_picture_whose_place_another_took_costs_nothing(
+    world: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    (world / "faces" / "0.png").write_bytes(b"broken")
+    out = tmp_path / "out"
+    done = mie_x(
+        *("generate", "--faces", world / "faces", "--align", "none", "--workers", 1),
+        *("--ids", 1, "--weights", tiny_weights, "--out", out),
+    )
     assert done.exit_code == 0, done.output
-    assert "1 left out" in done.stderr and "b.png" in done.stderr
-    assert [(f.stage, f.path) for f in shards.read_failures(out)] == [("face", "b.png")]
+    assert "1 pictures not used, without a loss" in done.stderr
+    (left_out,) = shards.read_failures(out)
+    assert (left_out.path, left_out.sample_key) == ("0.png", None)
+
+
+def test_a_person_is_taken_out_and_stays_out(
+    world: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(Blob("b").image()).save(world / "faces" / "b.png")
+    given = ("--faces", world / "faces", "--align", "none", "--workers", 1)
+    arguments = ("generate", *given, "--weights", tiny_weights, "--out", tmp_path / "out")
+    assert mie_x(*arguments).exit_code == 0
+    done = mie_x("redact", tmp_path / "out", "--identity", "a")
+    assert done.exit_code == 0, done.output
+    assert "9 samples taken out" in done.stderr
+    assert {sample.subject for sample in samples.read(tmp_path / "out")} == {"b"}
+    again = mie_x(*arguments)
+    assert again.exit_code == 0 and "nothing to do" in again.stderr
+    (path,) = (tmp_path / "out" / "data").iterdir()
+    path.unlink()
+    assert mie_x(*arguments).exit_code == 0
+    assert {sample.subject for sample in samples.read(tmp_path / "out")} == {"b"}
+    assert mie_x("verify", tmp_path / "out", "--deep").exit_code == 0
+    nobody = mie_x("redact", tmp_path / "out", "--identity", "c")
+    assert nobody.exit_code == 2 and "nobody is called 'c'" in nobody.stderr
+
+
+def test_what_a_terminal_would_obey_is_shown_instead() -> None:
+    done = mie_x("generate", "--faces", "no\x1b[2Jwhere")
+    assert done.exit_code == 2 and "\x1b" not in done.stderr
+    assert "no\\x1b[2Jwhere" in done.stderr
 
 
 def test_plan_writes_the_table_alone(tmp_path: Path) -> None:
@@ -172,6 +219,9 @@ def test_plan_writes_the_table_alone(tmp_path: Path) -> None:
     rows = pq.read_table(tmp_path / "plan.parquet")
     assert len(rows) == 4 * 2 * 3
     assert [path.name for path in tmp_path.iterdir()] == ["plan.parquet"]
+    clips = mie_x("plan", "--ids", 1, "--frames", 5, "--out", tmp_path / "clips.parquet")
+    assert clips.exit_code == 0, clips.output
+    assert len(pq.read_table(tmp_path / "clips.parquet")["frame_aus"][0]) == 5
 
 
 @pytest.mark.parametrize("verb", ["verify", "preview"])
@@ -194,7 +244,7 @@ def test_weights_are_trained_measured_and_used(tmp_path: Path) -> None:
     assert again.exit_code == 2 and "0.001 there, 0.5 now" in again.stderr
     made = mie_x("generate", "--ids", 1, "--weights", weights, "--out", tmp_path / "out")
     assert made.exit_code == 0, made.output
-    assert shards.read_manifest(tmp_path / "out")["samples"] == 9
+    assert manifest.read_manifest(tmp_path / "out")["samples"] == 9
 
 
 def test_doctor_names_versions_device_and_weights() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mie_x import shards
+from mie_x import samples
+from mie_x.manifest import read_manifest
 from mie_x.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -38,8 +39,8 @@ def test_the_first_command_makes_a_dataset_with_the_weights_that_ship(tmp_path: 
     assert command[:2] == ["mie-x", "generate"]
     done = CliRunner().invoke(main, [*command[1:], "--out", str(tmp_path / "mie-x-data")])
     assert done.exit_code == 0, done.output
-    listed = shards.read_manifest(tmp_path / "mie-x-data")
+    listed = read_manifest(tmp_path / "mie-x-data")
     assert listed["samples"] == 20 * 3 * 3
     assert listed["settings"]["weights"]["name"] == "compact.safetensors"
-    for sample in shards.read(tmp_path / "mie-x-data"):
+    for sample in samples.read(tmp_path / "mie-x-data"):
         assert (sample.frames[0] != sample.frames[1]).any()
