@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from mie_x.records import SIZE, Frames
 
 KEYWORD = "Description"  # registered by the PNG specification; viewers and exiftool show it
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BEFORE_PIXELS = 33  # signature (8) and IHDR (25 bytes): text goes before the first IDAT
 _MOST_TEXT = 4096  # bytes of a frame's text: a key is at most about a thousand characters
 
@@ -59,15 +60,34 @@ def read_png_and_words(data: bytes) -> tuple[Frames, str]:
     ValueError or OSError where DATA is no PNG, damaged, or not a frame; its size is looked at
     before a pixel is decoded.
     """
+    _check_chunks(data)
+    width, height = struct.unpack(">II", data[16:24])
+    if (width, height) != (SIZE, SIZE):  # before Pillow warns of its size
+        raise ValueError(f"a frame is {SIZE} x {SIZE} RGB, not {width} x {height}")
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            if image.size != (SIZE, SIZE) or image.mode != "RGB":
-                raise ValueError(f"a frame is {SIZE} x {SIZE} RGB, not {image.size} {image.mode}")
+            if image.mode != "RGB":
+                raise ValueError(f"a frame is {SIZE} x {SIZE} RGB, not {image.mode}")
             assert isinstance(image, PngImageFile)
             frame = np.asarray(image)
             return frame, str(image.text.get(KEYWORD, ""))[:_MOST_TEXT]
     except (SyntaxError, struct.error, zlib.error) as error:  # what Pillow raises on broken chunks
         raise ValueError(f"broken PNG ({error})") from error
+
+
+def _check_chunks(data: bytes) -> None:
+    """Hold every chunk against its check sum: Pillow decodes pixels without a look at theirs."""
+    place, kinds = len(_SIGNATURE), []
+    while len(data) >= place + 12:  # length, kind, content, check sum
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        check = zlib.crc32(memoryview(data)[place + 4 : end - 4])
+        if end > len(data) or check.to_bytes(4, "big") != data[end - 4 : end]:
+            break
+        kinds.append(data[place + 4 : place + 8])
+        place = end
+    framed = kinds[:1] == [b"IHDR"] and kinds[-1] == b"IEND"
+    if not data.startswith(_SIGNATURE) or place != len(data) or not framed:
+        raise ValueError("no PNG, or a damaged one")
 
 
 def pixel_sha256(frame: Frames) -> str:
