@@ -4,6 +4,7 @@
     OUT/AU_mie/..., OUT/AU_mae/...                         the other AU sources
     OUT/lists/AU_exp.txt, AU_mie.txt, AU_mae.txt          a line a sample: <absolute folder> <label>
     OUT/lists/all.txt                                      the three one after the other
+    OUT/metadata.parquet                                   as of the format png
     OUT/records/train-00000-of-00100.parquet               what each shard was made with
 
 Two things are not as they look. The files are **PNG**, under the names that the scripts open: they
@@ -20,18 +21,20 @@ from typing import Any
 
 from mie_x import shards
 from mie_x.formats.names import file_name
-from mie_x.formats.tree import load_files, store_files
+from mie_x.formats.tree import TABLE, load_files, store_files, write_table
 from mie_x.records import SOURCES
 from mie_x.whole import write_text
 
 RECORDS = "records"
-DATA_FILES = "records/train-*.parquet"
+DATA_FILES = '[metadata.parquet, "AU_*/**/*.jpg"]'
 HOW = """\
 Folders and lists are those of the first MiE-X release: `AU_exp/<identity>_exp_<label>/0.jpg` is an
 onset, `1.jpg` its apex, and the last `_` part of a folder's name is its label. **The files are PNG
 in spite of their names**: the release's scripts open these names, and read pictures by content.
 `lists/*.txt` hold the absolute paths of the machine that made them; after moving the folder, run
-`sed -i "s|^.*/AU_|$PWD/AU_|" lists/*.txt` in it (`SHA256SUMS` then no longer fits the lists)."""
+`sed -i "s|^.*/AU_|$PWD/AU_|" lists/*.txt` in it (`SHA256SUMS` then no longer fits the lists).
+`metadata.parquet` has a row a sample; `load_dataset(FOLDER)` of Hugging Face's `datasets` reads it
+and the pictures."""
 
 
 def folder(row: Mapping[str, Any]) -> str:
@@ -61,7 +64,8 @@ def load(out: Path, shard: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[l
 
 
 def finish(out: Path, records: Sequence[Path]) -> list[str]:
-    """Write the lists: one a source, and all of them in the order of ``SOURCES``."""
+    """Write the table, and the lists: one a source, and all in the order of ``SOURCES``."""
+    write_table(out, records)
     root = out.resolve()
     lines: dict[str, list[str]] = {source: [] for source in SOURCES}
     for path in records:
@@ -72,4 +76,4 @@ def finish(out: Path, records: Sequence[Path]) -> list[str]:
     (out / "lists").mkdir(exist_ok=True)
     for name, own in lists.items():
         write_text(out / "lists" / f"{name}.txt", "".join(own))
-    return [f"lists/{name}.txt" for name in lists]
+    return [TABLE, *(f"lists/{name}.txt" for name in lists)]

@@ -15,8 +15,8 @@ from typing import Any
 RECORDS = "data"
 DATA_FILES = "data/train-*.parquet"
 HOW = """\
-Any Parquet reader opens the shards; Hugging Face's `datasets` decodes the frames:
-`load_dataset("parquet", data_files="data/*.parquet")`."""
+Any Parquet reader opens the shards; `load_dataset(FOLDER)` of Hugging Face's `datasets` decodes the
+frames."""
 
 
 def store(

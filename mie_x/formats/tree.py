@@ -1,14 +1,20 @@
-"""Formats that keep a file a frame: written one by one, each whole or not there."""
+"""Formats that keep a file a frame, each whole or not there, and one table of all of them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mie_x.whole import write_bytes
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from mie_x.shards import ROWS_A_GROUP
+from mie_x.whole import whole, write_bytes
+
+TABLE = "metadata.parquet"
 LARGEST = 1 << 20  # bytes of a frame's file: 128 x 128 x 3 and a few words are below 60,000
 
 Places = Callable[[Mapping[str, Any], int], list[str]]
@@ -45,3 +51,44 @@ def _read(path: Path) -> bytes:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path} has {path.stat().st_size} bytes: that is no frame")
     return path.read_bytes()
+
+
+def write_table(out: Path, records: Sequence[Path]) -> None:
+    """Write ``TABLE``, which Hugging Face's imagefolder looks for, a shard at a time.
+
+    It has the records' columns, but names of files for images: onset_file_name, apex_file_name, or
+    frames_file_names of longer clips.
+    """
+    with whole(out / TABLE) as unfinished:
+        writer: pq.ParquetWriter | None = None
+        for path in records:
+            table = _named(pq.read_table(path, page_checksum_verification=True))
+            writer = writer or pq.ParquetWriter(
+                unfinished, table.schema, compression="zstd", write_page_checksum=True
+            )
+            if len(table):
+                writer.write_table(table, row_group_size=ROWS_A_GROUP)
+        if writer is not None:
+            writer.close()
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """Images replaced by the columns that imagefolder looks for."""
+    described = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    text = {"dtype": "string", "_type": "Value"}
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+    features: dict[str, Any] = {}
+    for name in table.schema.names:
+        values = table[name]
+        if name in ("onset", "apex"):
+            paths = [image["path"] for image in values.to_pylist()]
+            columns[f"{name}_file_name"] = pa.array(paths, pa.string())
+            features[f"{name}_file_name"] = text
+        elif name == "frames":
+            clips = [[image["path"] for image in clip] for clip in values.to_pylist()]
+            columns["frames_file_names"] = pa.array(clips, pa.list_(pa.string()))
+            features["frames_file_names"] = {"feature": text, "_type": "Sequence"}
+        else:
+            columns[name], features[name] = values, described[name]
+    told = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.table(columns).replace_schema_metadata(told)

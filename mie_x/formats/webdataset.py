@@ -27,8 +27,8 @@ from mie_x.whole import whole
 RECORDS = "records"
 DATA_FILES = "data/train-*.tar"
 HOW = """\
-`webdataset` and Hugging Face's `datasets` (`load_dataset("webdataset", data_files="data/*.tar")`)
-read the shards: `<key>.onset.png`, `<key>.apex.png` and `<key>.json` are a sample."""
+`webdataset` and Hugging Face's `datasets` (`load_dataset(FOLDER)`) read the shards:
+`<key>.onset.png`, `<key>.apex.png` and `<key>.json` are a sample."""
 
 
 def members(row: Mapping[str, Any], count: int) -> list[str]:
