@@ -280,7 +280,12 @@ def _inputs(options: dict[str, Any]) -> tuple[Any, Any]:
 @click.option("--weights", type=PATH, metavar="FILE", help="Generator. Default: the shipped.")
 @click.option("--unsafe-pickle", is_flag=True, help="Read --weights even if it is a pickle.")
 @click.option("--device", default="auto", show_default=True, metavar="NAME")
-@click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, metavar="N")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Frames at a time. Default: 32, on a GPU 512.",
+)
 @click.option(
     "--allow-failures",
     type=click.IntRange(min=0),
@@ -295,7 +300,7 @@ def generate(
     weights: Path | None,
     unsafe_pickle: bool,
     device: str,
-    batch: int,
+    batch: int | None,
     allow_failures: int,
     **options: Any,
 ) -> None:
@@ -328,6 +333,7 @@ def generate(
             if job.complete:
                 say("nothing to do: the dataset is complete")
         with bad_input((shards.Unusable,)):
+            batch = batch or (32 if device == "cpu" else 512)
             run(job, workers=options["workers"], batch=batch, device=device)
     failures = shards.read_failures(out)
     missing = [failure for failure in failures if failure.sample_key is not None]

@@ -258,6 +258,8 @@ def write_plan(plan: pa.Table, path: Path) -> None:
     """Write PLAN as Parquet, or as CSV where PATH ends in .csv.
 
     In CSV an AU is a column: ``onset_AU01``, ``apex_AU01``, and of clips ``frame0_AU01`` and so on.
+    Text that a spreadsheet would run as a formula has an apostrophe before it, and so has text that
+    begins with one.
     """
     with whole(path) as partial:
         if path.suffix == ".csv":
@@ -285,8 +287,17 @@ def _spread(plan: pa.Table) -> pa.Table:
             for frame in range(frames):
                 columns |= _by_au(f"frame{frame}", values.flatten()[frame::frames])
         else:
-            columns[name] = values
+            columns[name] = _inert(values) if values.type == pa.string() else values
     return pa.table(columns)
+
+
+def _inert(texts: pa.Array) -> pa.Array:
+    """TEXTS that no spreadsheet takes for a formula."""
+    starts = tuple("=+-@\t\r'")
+    return pa.array(
+        [f"'{text}" if text and text.startswith(starts) else text for text in texts.to_pylist()],
+        pa.string(),
+    )
 
 
 def _by_au(name: str, vectors: pa.Array) -> dict[str, pa.Array]:

@@ -1,13 +1,15 @@
 """Faces and AU sources in, a published dataset out: ``mie-x generate``.
 
 ``prepare`` reads what the user named and checks everything; it raises on bad input and writes
-nothing. ``run`` then only makes frames. The unit of work is an identity: its face, the frames of
-its samples in batches of its own. Pixels therefore depend on the identity alone, and neither
-workers nor a stopped and resumed run change a byte.
+nothing. ``run`` then only makes frames. On a CPU the unit of work is an identity: its face, the
+frames of its samples in batches of its own. Pixels therefore depend on the identity alone, and
+neither workers nor a stopped and resumed run change a byte. On a GPU many identities share a batch.
 """
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import functools
 import os
 import platform
@@ -16,6 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import numpy as np
 import pyarrow as pa
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ganimation import SHIPPED
@@ -43,6 +46,8 @@ from pipelines.progress import counted
 if TYPE_CHECKING:  # torch takes seconds, and a finished run does not need it
     from ganimation.networks import Generator
 
+FRAMES_AN_IDENTITY = 16  # of 9 pairs; the three expert onsets are one
+GROUPS_AHEAD = 3  # whose faces are loaded while the generator works
 BYTES_A_FRAME = 30_000  # of PNG: what faces without noise take (facts measured at 128 px)
 
 
@@ -197,7 +202,7 @@ def run(job: Job, *, workers: int = 1, batch: int = 32, device: str = "cpu") -> 
     try:
         job.out.mkdir(parents=True, exist_ok=True)
         with alone(job.out):
-            _Run(job, workers=workers, batch=batch, device=device).make_missing()
+            Run(job, workers=workers, batch=batch, device=device).make_missing()
     except TerminatedWorkerError as error:
         raise shards.Unusable(
             f"{job.out}: the system ended a worker (out of memory?); give fewer --workers, and "
@@ -214,7 +219,7 @@ def run(job: Job, *, workers: int = 1, batch: int = 32, device: str = "cpu") -> 
     return job.out
 
 
-class _Run:
+class Run:
     """One run: which shards are missing or incomplete, and the making of them."""
 
     def __init__(self, job: Job, *, workers: int, batch: int, device: str) -> None:
@@ -252,7 +257,7 @@ class _Run:
             manifest.begin(self.out, self.plan, told)
         total, asked = len(self.first_row), sum(map(len, todo.values()))
         places = [place for missing in todo.values() for place in missing]
-        made = counted(self._made(places), total, "identities", done=total - asked)
+        made = counted(self.made(places), total, "identities", done=total - asked)
         changed = not manifest.is_finished(self.out)
         for shard, missing in todo.items():
             fresh = {place.identity: next(made) for place in missing}
@@ -314,28 +319,91 @@ class _Run:
         )
         return True
 
-    def _made(self, places: Sequence[Place]) -> Iterator[Made]:
+    def made(self, places: Sequence[Place]) -> Iterator[Made]:
         """Make the samples of PLACES, in their order."""
+        if self.device.startswith("cuda"):
+            return self.made_in_groups(places)
         make = functools.partial(
             make_identity,
             weights=self.job.weights,
             sha256=self.job.settings["weights"]["sha256"],
             unsafe_pickle=self.job.unsafe_pickle,
-            stand_in={
-                name: source["stand_in"] for name, source in self.job.settings["sources"].items()
-            },
+            stand_in=self._stand_in,
             batch=self.batch,
-            device=self.device,
             main=os.getpid(),
         )
-        yield from joblib.Parallel(
+        made: Any = joblib.Parallel(
             n_jobs=self.workers,
-            prefer="threads" if self.device.startswith("cuda") else "processes",
             return_as="generator",
             batch_size=1,
             pre_dispatch="2*n_jobs",
             max_nbytes=None,  # tasks hold no arrays: no folder for shared memory is needed
         )(joblib.delayed(make)(place, self._rows(place)) for place in places)
+        return iter(made)
+
+    def made_in_groups(self, places: Sequence[Place]) -> Iterator[Made]:
+        """The same with one generator in this process, as a GPU wants it.
+
+        Worker processes load faces ahead and encode frames behind; a thread of its own feeds the
+        generator with the faces of many identities at a time, and is one group ahead of encoding.
+        """
+        from ganimation.animation import animate
+
+        size = -(-self.batch // FRAMES_AN_IDENTITY)
+        groups = [places[first : first + size] for first in range(0, len(places), size)]
+        workers = ProcessPoolExecutor(self.workers)
+        sha256 = self.job.settings["weights"]["sha256"]
+        generator = _generator(self.job.weights, sha256, self.job.unsafe_pickle)
+
+        def load(group: Sequence[Place]) -> list[Future[Frames | shards.Failure]]:
+            return [workers.submit(load_face, place, os.getpid()) for place in group]
+
+        def draw(group: Sequence[Place], faces: Sequence[Frames | shards.Failure]) -> list[Drawn]:
+            needed = [wanted(self._rows(place)) for place in group]
+            there = [n for n, face in enumerate(faces) if not isinstance(face, shards.Failure)]
+            if not there:
+                return list(zip(needed, faces, strict=True))
+            whose = np.concatenate(
+                [np.full(len(needed[n].vectors), k) for k, n in enumerate(there)]
+            )
+            frames = animate(
+                generator,
+                np.stack([np.asarray(faces[n]) for n in there]),
+                np.concatenate([needed[n].vectors for n in there]),
+                whose,
+                batch=self.batch,
+                device=self.device,
+            )
+            own = {n: frames[whose == k] for k, n in enumerate(there)}
+            return [(needed[n], own.get(n, face)) for n, face in enumerate(faces)]
+
+        loading = collections.deque(load(group) for group in groups[:GROUPS_AHEAD])
+        drawing: collections.deque[Future[list[Drawn]]] = collections.deque()
+        encoding: collections.deque[Future[Made]] = collections.deque()
+        feeder = ThreadPoolExecutor(1)
+        try:
+            for number in range(len(groups) + 1):
+                if number < len(groups):
+                    faces = [face.result() for face in loading.popleft()]
+                    drawing.append(feeder.submit(draw, groups[number], faces))
+                    if number + GROUPS_AHEAD < len(groups):
+                        loading.append(load(groups[number + GROUPS_AHEAD]))
+                if number > 0:
+                    drawn = drawing.popleft().result()
+                    encoding.extend(
+                        workers.submit(encode, place, *one, self._stand_in)
+                        for place, one in zip(groups[number - 1], drawn, strict=True)
+                    )
+                while len(encoding) > 2 * size or (number == len(groups) and encoding):
+                    yield encoding.popleft().result()
+        finally:
+            feeder.shutdown(cancel_futures=True)
+            workers.shutdown(kill_workers=True)
+
+    @property
+    def _stand_in(self) -> dict[str, bool]:
+        sources = self.job.settings["sources"]
+        return {name: source["stand_in"] for name, source in sources.items()}
 
     def _rows(self, place: Place) -> list[dict[str, Any]]:
         """The planned rows of one of the people."""
@@ -353,14 +421,14 @@ class Made:
 
 
 @functools.lru_cache(maxsize=1)
-def _generator(weights: Path | None, sha256: str, unsafe_pickle: bool, device: str) -> Generator:
+def _generator(weights: Path | None, sha256: str, unsafe_pickle: bool) -> Generator:
     """Load the generator once a process."""
     from ganimation.checkpoints import load_generator
 
     loaded = load_generator(weights, unsafe_pickle=unsafe_pickle)
     if loaded.sha256 != sha256:
         raise ValueError(f"{weights or 'the shipped weights'} changed while the run was going on")
-    return loaded.generator.to(device).eval()
+    return loaded.generator.eval()
 
 
 @functools.lru_cache(maxsize=1)
@@ -379,6 +447,29 @@ def _settle(main: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """The frames that an identity's rows need, each once.
+
+    ``vectors`` (U, 17) float32 are their AUs, ``index`` says for each row which frames are its.
+    """
+
+    rows: list[dict[str, Any]]
+    vectors: Aus
+    index: list[list[int]]
+
+
+Drawn = tuple[Wanted, Frames | shards.Failure]
+
+
+def wanted(rows: list[dict[str, Any]]) -> Wanted:
+    """Which frames ROWS need: those that samples share (the same AUs of the same face) once."""
+    clips = [row.get("frame_aus") or [row["onset_aus"], row["apex_aus"]] for row in rows]
+    aus = np.array(clips, np.float32)
+    vectors, index = np.unique(aus.reshape(-1, aus.shape[2]), axis=0, return_inverse=True)
+    return Wanted(rows, vectors, [list(map(int, own)) for own in index.reshape(aus.shape[:2])])
+
+
 @one_thread()
 def make_identity(
     place: Place,
@@ -389,61 +480,57 @@ def make_identity(
     unsafe_pickle: bool,
     stand_in: Mapping[str, bool],
     batch: int,
-    device: str,
     main: int,
 ) -> Made:
-    """Make the samples of one identity; a face that cannot be read any more is a failure.
+    """Make the samples of one identity, on the CPU; MAIN is the run's own process."""
+    from ganimation.animation import animate
 
-    Frames that samples share (the same face with the same AUs, as the onsets of the three expert
-    samples) are made once. MAIN is the run's own process.
-    """
+    needed = wanted(rows)
+    face = load_face(place, main)
+    if isinstance(face, shards.Failure):
+        return encode(place, needed, face, stand_in)
+    generator = _generator(weights, sha256, unsafe_pickle)
+    frames = animate(generator, face[None], needed.vectors, batch=batch)
+    return encode(place, needed, frames, stand_in)
+
+
+@one_thread()
+def load_face(place: Place, main: int) -> Frames | shards.Failure:
+    """The face (128, 128, 3) of one of the people, or why there is none any more."""
     _settle(main)
-    face = place.face
-    if face is None:
-        return Made([], [_failure("face", place, row, place.reason, place.detail) for row in rows])
-    generator = _generator(weights, sha256, unsafe_pickle, device)
+    if place.face is None:
+        return _failure(place, "face", place.reason, place.detail)
     try:
-        image = face.image()
+        return place.face.image()
     except (OSError, ValueError) as error:
-        return Made([], [_failure("frames", place, row, "unreadable", str(error)) for row in rows])
-    clips = [row.get("frame_aus") or [row["onset_aus"], row["apex_aus"]] for row in rows]
-    frames = animate_once(generator, image, np.array(clips, np.float32), batch, device)
-    encoded = [(png(frame), pixel_sha256(frame)) for frame in frames.unique]
+        return _failure(place, "frames", "unreadable", str(error))
+
+
+def _failure(place: Place, stage: str, reason: str, detail: str) -> shards.Failure:
+    return shards.Failure(stage, place.identity, place.path, None, reason, detail)
+
+
+def encode(
+    place: Place, needed: Wanted, frames: Frames | shards.Failure, stand_in: Mapping[str, bool]
+) -> Made:
+    """The rows of an identity's samples with their FRAMES (U, 128, 128, 3) as PNG files."""
+    if isinstance(frames, shards.Failure):
+        keys = [row["sample_key"] for row in needed.rows]
+        return Made([], [dataclasses.replace(frames, sample_key=key) for key in keys])
+    assert place.face is not None
+    encoded = [(png(frame), pixel_sha256(frame)) for frame in frames]
     made = []
-    for row, own in zip(rows, frames.index, strict=True):
+    for row, own in zip(needed.rows, needed.index, strict=True):
         key = row["sample_key"]
         files = [with_words(encoded[n][0], key, number) for number, n in enumerate(own)]
         hashes = [encoded[n][1] for n in own]
         named: dict[str, Any] = {"frame_sha256": hashes}
         if "frame_aus" not in row:
             named = {"onset_sha256": hashes[0], "apex_sha256": hashes[1]}
-        about = {"face_sha256": face.sha256, "rendered_face": face.rendered}
+        about = {"face_sha256": place.face.sha256, "rendered_face": place.face.rendered}
         about["stand_in_motion"] = stand_in[row["source"]]
         made.append({**row, **about, **named, "frames": files})
     return Made(made, [])
-
-
-def _failure(
-    stage: str, place: Place, row: Mapping[str, Any], reason: str, detail: str
-) -> shards.Failure:
-    return shards.Failure(stage, place.identity, place.path, row["sample_key"], reason, detail)
-
-
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """Frames made once: ``unique`` (U, 128, 128, 3) uint8; ``index`` says whose is whose."""
-
-    unique: Frames
-    index: list[list[int]]
-
-
-def animate_once(generator: Generator, face: Frames, aus: Aus, batch: int, device: str) -> Shared:
-    """Animate FACE (128, 128, 3) by AUS (N, T, 17), equal AU vectors once."""
-    from ganimation.animation import animate
-
-    vectors, index = np.unique(aus.reshape(-1, aus.shape[2]), axis=0, return_inverse=True)
-    frames = animate(generator, face[None], vectors, batch=batch, device=device)
-    return Shared(frames, [list(map(int, own)) for own in index.reshape(aus.shape[:2])])
 
 
 def made_with(device: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from ganimation.checkpoints import load_generator
 from mie_x import manifest, samples, shards
 from mie_x.faces import Face
 from mie_x.formats import FORMATS, record_paths
+from mie_x.frames import read_png
 from mie_x.plan import Source
 from mie_x.records import AUS, LABELS, SIZE
 from mie_x.verify import verify
@@ -102,13 +103,31 @@ def test_a_frame_is_what_the_generator_makes_of_face_and_aus(
     assert np.abs(direct.astype(int) - sample.frames).max() <= 1
 
 
-def test_expert_onsets_are_made_once(tiny_weights: Path) -> None:
-    aus = np.zeros((3, 2, len(AUS)), np.float32)
-    aus[:, 1, 8] = (0.1, 0.2, 0.1)
-    generator = load_generator(tiny_weights).generator
-    made = generate.animate_once(generator, Blob("a").image(), aus, 4, "cpu")
-    assert made.unique.shape == (3, SIZE, SIZE, 3)
-    assert made.index == [[0, 1], [0, 2], [0, 1]]
+def test_frames_that_samples_share_are_made_once() -> None:
+    def row(apex: float) -> dict[str, Any]:
+        return {"onset_aus": [0.0] * len(AUS), "apex_aus": [apex] * len(AUS)}
+
+    needed = generate.wanted([row(0.1), row(0.2), row(0.1)])
+    assert needed.vectors.shape == (3, len(AUS))
+    assert needed.index == [[0, 1], [0, 2], [0, 1]]
+
+
+@pytest.mark.parametrize("batch", [8, 64])
+def test_one_generator_for_many_identities_makes_the_same(
+    tmp_path: Path, tiny_weights: Path, batch: int
+) -> None:
+    """The way of a GPU, on a CPU: faces of many identities in a batch, a worker around it."""
+    faces = [*blobs("abcde"), Unreadable("f"), Blob("g")]
+    asked = job(tmp_path / "out", tiny_weights, faces)
+    runner = generate.Run(asked, workers=1, batch=batch, device="cpu")
+    grouped = list(runner.made_in_groups(asked.pool.places))
+    assert len(grouped) == 7
+    for made, alone_made in zip(grouped, runner.made(asked.pool.places), strict=True):
+        assert made.failures == alone_made.failures
+        for ours, theirs in zip(made.rows, alone_made.rows, strict=True):
+            assert ours["sample_key"] == theirs["sample_key"]
+            for a, b in zip(ours["frames"], theirs["frames"], strict=True):
+                assert np.abs(read_png(a).astype(int) - read_png(b)).max() <= 1
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -135,9 +154,8 @@ def test_clips_go_from_the_onset_over_the_apex_to_the_offset(
     for clip in samples.read(rise):
         assert clip.frames.shape == (5, SIZE, SIZE, 3) and clip.aus is not None
         assert clip.apex in (-1, 4) and clip.aus.shape == (5, len(AUS))
-    expert = [clip for clip in samples.read(full, sources=["exp"]) if clip.aus is not None]
-    for clip in expert:  # neutral, half way, apex, and back the same way
-        assert clip.apex == 2 and (clip.aus[0] == 0).all()
+    for clip in samples.read(full, sources=["exp"]):  # neutral, half way, apex, and back
+        assert clip.aus is not None and (clip.aus[0] == 0).all() and clip.apex == 2
         assert (clip.frames[1] == clip.frames[3]).all()
         assert (clip.frames[0] == clip.frames[4]).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -358,3 +359,11 @@ def test_a_plan_of_no_faces_is_an_empty_plan(
     assert plan.schema.equals(schema(frames))
     write_plan(plan, tmp_path / f"plan.{suffix}")
     assert (tmp_path / f"plan.{suffix}").stat().st_size
+
+
+def test_names_that_look_like_formulas_are_text_in_csv(tmp_path: Path) -> None:
+    faces = blobs(["=cmd()", "-x", "'quoted", "plain=1"])
+    write_plan(make_plan(faces, {"exp": au_sources.Expert()}, seed=0), tmp_path / "plan.csv")
+    with (tmp_path / "plan.csv").open(newline="") as file:
+        names = [row["identity"] for row in csv.DictReader(file)]
+    assert names[::3] == ["'=cmd()", "'-x", "''quoted", "plain=1"]
