@@ -34,8 +34,8 @@ SLACK = 1e-3
 """What a value may overshoot its range, on its own scale, and be clipped: rounding, no more."""
 
 COLUMNS = (
-    *("corpus", "subject", "clip", "frame", "label", "emotion", "onset", "apex", "openface"),
-    *("face", "face_id", "confidence", "success"),
+    *("corpus", "subject", "clip", "frame", "label", "emotion", "onset", "apex", "offset"),
+    *("openface", "face", "face_id", "confidence", "success"),
 )
 """Columns that are read beside the AUs; OpenFace's 700 others are not."""
 

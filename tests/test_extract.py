@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from au_sources import AuClip, extract, read_clips
+from au_sources import AuClip, RealMie, extract, read_clips
 from au_sources.extract import read_openface
 from mie_x.records import AUS
 
@@ -559,6 +559,39 @@ def test_a_slash_says_that_a_frame_is_not_annotated(tmp_path: Path, column: str,
     rows = [{**row, column: cell} for row in clip_rows()]
     clip = only(read_clips(write(tmp_path / "t.csv", rows), source="mie"))
     assert clip.problem == f"its {column} is not annotated"
+
+
+@pytest.mark.parametrize(
+    ("cell", "offset"),
+    [("13", 3), ("12", 2), ("11", 1), ("", None), ("/", None), ("99", None), ("0", None)],
+)
+def test_an_offset_is_a_row_where_there_is_one_and_never_a_problem(
+    tmp_path: Path, cell: str, offset: int | None
+) -> None:
+    rows: list[Row] = [{**row, "offset": cell} for row in clip_rows()]
+    clip = only(read_clips(write(tmp_path / "t.csv", rows), source="mie"))
+    assert (clip.onset, clip.apex, clip.offset, clip.problem) == (0, 2, offset, "")
+    has_fall = RealMie((clip,)).draw(1, np.random.default_rng(0)).fall is not None
+    assert has_fall == (cell == "13")
+
+
+def test_an_offset_that_cannot_be_right_is_named_with_its_place(tmp_path: Path) -> None:
+    rows: list[Row] = [{**row, "offset": 13} for row in clip_rows()]
+    rows[1]["offset"] = 12
+    assert "line 3: offset 12 differs from 13 in line 2" in refused(write(tmp_path / "t.csv", rows))
+    rows[1]["offset"] = "late"
+    assert "line 3, column offset: 'late' is not a number" in refused(
+        write(tmp_path / "t.csv", rows)
+    )
+
+
+def test_an_index_may_name_the_offset_and_macro_expressions_do_not_look_at_it(
+    tmp_path: Path,
+) -> None:
+    sequence(tmp_path / "c1.csv")
+    rows = [entry("c1.csv", onset=1, apex=3, offset=4)]
+    assert only(read_clips(index(tmp_path, rows), source="mie")).offset == 3
+    assert only(read_clips(index(tmp_path, rows), source="mae")).offset is None
 
 
 def test_label_and_emotion_must_agree(tmp_path: Path) -> None:
