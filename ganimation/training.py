@@ -427,8 +427,10 @@ def write_sheet(path: Path, generator: Generator, folder: Path) -> float:
     for number in range(HELD_OUT):
         images, aus = read_clip(folder, number)
         targets = [1, 4]
-        source = to_signed(torch.from_numpy(images[[0] * len(targets)])).to(device)
-        colour, mask = generator(source, torch.from_numpy(aus[targets]).to(device))
+        source = to_signed(torch.from_numpy(images[:1])).to(device)
+        whose = torch.zeros(len(targets), dtype=torch.int64, device=device)
+        vectors = torch.from_numpy(aus[targets]).to(device)
+        colour, mask = generator.frames(generator.features(source), vectors, whose)
         frames = to_levels(mix(source, colour, mask)).cpu().numpy().astype(np.int16)
         neutral = images[0].astype(np.int16)
         for frame, true in zip(frames, images[targets].astype(np.int16), strict=True):

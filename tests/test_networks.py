@@ -1,5 +1,7 @@
 """The networks are the published ones: sizes, ranges, and what mask and border do."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,15 @@ def test_a_file_with_planes_of_the_aus_is_read_without_them(tmp_path: Path) -> N
     generator.first.weight = torch.nn.Parameter(torch.cat([expected, planes], dim=1))
     save_generator(path, generator, steps=0, data="none", licence="CC0-1.0")
     assert torch.equal(load_generator(path).generator.first.weight, expected)
+
+
+def test_reading_weights_does_not_load_pytorchs_compiler() -> None:
+    """It takes a second, in every process, and is never used."""
+    code = (
+        "import sys; from ganimation.checkpoints import load_generator; load_generator(None); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_before_training_a_moving_generator_copies_its_source() -> None:
