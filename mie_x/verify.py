@@ -24,6 +24,10 @@ from mie_x.plan import draw_seed, plan_sha256, sample_key
 from mie_x.records import LABELS
 
 _NAME = re.compile(r"train-(\d{5})-of-(\d{5})")
+MOST = 8  # missing shards named
+
+# What content that is not ours at all makes of its reading.
+_ODD = (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,13 @@ def verify(
     try:
         listed = manifest.read_manifest(folder)
     except ValueError as error:
-        return faults + [Fault(manifest.MANIFEST, str(error))] * (
-            manifest.MANIFEST not in {fault.file for fault in faults}
-        )
+        said = {manifest.MANIFEST, manifest.SUMS} & {fault.file for fault in faults}
+        return faults if said else [*faults, Fault(manifest.MANIFEST, str(error))]
     faults += _numbering(folder, listed)
     ill = {fault.file for fault in faults}
     try:
         faults += _counts(folder, listed, ill)
-    except (ValueError, KeyError, TypeError) as error:
+    except _ODD as error:
         if not faults:
             faults.append(Fault(manifest.MANIFEST, f"does not fit the shards ({error})"))
     if deep:
@@ -94,11 +97,13 @@ def _files(folder: Path) -> list[Fault]:
     there = manifest.present(folder)
     links = {name for name in there if (folder / name).is_symlink()}
     faults = [Fault(name, "is a link; put the file itself there") for name in sorted(links)]
-    partial = {name for name in there if name.endswith(".partial")}
+    odd = {name for name in there if name not in links and not (folder / name).is_file()}
+    faults += [Fault(name, "is no file, but a pipe, a socket or a device") for name in sorted(odd)]
+    partial = {name for name in there if name.endswith(".partial")} - links - odd
     faults += [Fault(name, "left over from a run") for name in sorted(partial)]
-    found = manifest.sha256_of(folder, sorted(set(there) - links - partial))
+    found = manifest.sha256_of(folder, sorted(set(there) - links - odd - partial))
     owner = {sha256: name for name, sha256 in sums.items()}
-    for name in sorted(sums.keys() - found.keys() - links):
+    for name in sorted(sums.keys() - found.keys() - links - odd):
         faults.append(Fault(name, "is missing"))
     for name, sha256 in sorted(found.items()):
         whose = owner.get(sha256)
@@ -121,10 +126,12 @@ def _numbering(folder: Path, listed: Mapping[str, Any]) -> Iterator[Fault]:
     where = FORMATS[listed["settings"]["format"]].RECORDS
     parts = [match.groups() for name in names if (match := _NAME.fullmatch(name))]
     count = max((int(total) for _, total in parts), default=0)
-    for number in range(count):
-        if (f"{number:05d}", f"{count:05d}") not in parts:
-            name = shards.name(number, count)
-            yield Fault(f"{where}/{name}.parquet", "is missing: there is a gap in the numbering")
+    missing = [n for n in range(count) if (f"{n:05d}", f"{count:05d}") not in parts]
+    for number in missing[:MOST]:
+        name = shards.name(number, count)
+        yield Fault(f"{where}/{name}.parquet", "is missing: there is a gap in the numbering")
+    if len(missing) > MOST:
+        yield Fault(where, f"{len(missing) - MOST} more shards are missing")
 
 
 def _counts(folder: Path, listed: Mapping[str, Any], ill: set[str]) -> list[Fault]:
@@ -135,10 +142,12 @@ def _counts(folder: Path, listed: Mapping[str, Any], ill: set[str]) -> list[Faul
     count: Counter[tuple[str, int]] = Counter()
     keys: Counter[str] = Counter()
     identities: set[str] = set()
-    for path in record_paths(folder, settings["format"]):
-        name = path.relative_to(folder).as_posix()
-        if name in ill:
-            continue
+    paths = {
+        name: path
+        for path in record_paths(folder, settings["format"])
+        if (name := path.relative_to(folder).as_posix()) not in ill
+    }
+    for name, path in paths.items():
         table = shards.table_of(path, ["sample_key", "identity", "source", "label"])
         if len(table) != rows.get(name):
             faults.append(Fault(name, f"has {len(table)} rows, the manifest says {rows.get(name)}"))
@@ -162,16 +171,17 @@ def _counts(folder: Path, listed: Mapping[str, Any], ill: set[str]) -> list[Faul
     here = {
         "samples": sum(count.values()),
         "identities": len(identities),
-        "shards": len(record_paths(folder, settings["format"])),
+        "shards": len(paths),
     }
     for source, by_label in listed["samples_by_source_and_label"].items():
         for label, n in by_label.items():
             said[f"samples of {source}, {label}"] = n
             here[f"samples of {source}, {label}"] = count[source, LABELS[label]]
-    failures = shards.read_failures(folder)
-    said |= {"samples missing": listed["samples_missing"], "entries left out": listed["left_out"]}
-    here["samples missing"] = sum(failure.sample_key is not None for failure in failures)
-    here["entries left out"] = len(failures)
+    if manifest.FAILURES not in ill:
+        failures = shards.read_failures(folder)
+        said["samples missing"] = listed["samples_missing"]
+        here["samples missing"] = sum(failure.sample_key is not None for failure in failures)
+        said["entries left out"], here["entries left out"] = listed["left_out"], len(failures)
     faults += [
         Fault(manifest.MANIFEST, f"says {said[what]} {what}, there are {n}")
         for what, n in here.items()
@@ -200,26 +210,36 @@ def _rows(
 
     records = record_paths(folder, listed["settings"]["format"])
     try:
-        plan = manifest.planned(folder)
-    except ValueError as error:
-        yield Fault(manifest.PLAN, str(error))
+        plan, begun = manifest.planned(folder), manifest.begun(folder)
+        assert begun is not None
+        known = {face[0]: face for face in begun["faces"]}
+        failures = [shards.Failure(**entry) for entry in begun["left_out"]]
+        if plan_sha256(plan) != listed["plan_sha256"]:
+            yield Fault(manifest.PLAN, "is not the plan that the manifest names")
+        owners = plan["identity"].to_pylist()
+    except _ODD as error:
+        yield Fault(manifest.PLAN, f"cannot be read ({error})")
         return
-    if plan_sha256(plan) != listed["plan_sha256"]:
-        yield Fault(manifest.PLAN, "is not the plan that the manifest names")
-    owners = plan["identity"].to_pylist()
     places: dict[str, list[int]] = {}
     for place, identity in enumerate(owners):
         places.setdefault(identity, []).append(place)
     held: Counter[str] = Counter()
     tasks = []
     for path in records:
+        name = path.relative_to(folder).as_posix()
         try:
             told = shards.footer(path)
-        except ValueError as error:
-            yield Fault(path.relative_to(folder).as_posix(), str(error))
+            mine = [face[0] for face in told["faces"]]
+            failed = shards.failures_of(told)
+        except _ODD as error:
+            yield Fault(name, f"cannot be read ({error})")
             continue
-        mine = [face[0] for face in told["faces"]]
         held.update(mine)
+        failures += failed
+        without = {failure.identity for failure in failed}  # a retry may find another face
+        for face in told["faces"]:
+            if face != known.get(face[0]) and face[0] not in without:
+                yield Fault(name, f"the face of {face[0]!r} is not the one it was begun with")
         own = plan.take(pa.array([n for name in mine for n in places.get(name, [])], pa.int64()))
         tasks.append((path, own))
     for identity in places.keys() - held.keys():
@@ -229,6 +249,8 @@ def _rows(
         for identity, n in held.items()
         if n > 1
     )
+    if _failures(folder) != failures:
+        yield Fault(manifest.FAILURES, "its entries are not those of the plan and the shards")
     done = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(
         joblib.delayed(check_record)(folder, path, own, dict(listed["settings"]))
         for path, own in tasks
@@ -237,6 +259,13 @@ def _rows(
         yield from faults
         if progress is not None:
             progress(number, len(tasks))
+
+
+def _failures(folder: Path) -> list[shards.Failure] | None:
+    try:
+        return shards.read_failures(folder)
+    except _ODD:
+        return None
 
 
 def check_record(
@@ -253,7 +282,7 @@ def check_record(
     if not table.schema.remove_metadata().equals(expected.remove_metadata()):
         return [Fault(name, "has other columns than this version of mie-x writes")]
     faults = []
-    if table.schema.metadata[b"huggingface"] != expected.metadata[b"huggingface"]:
+    if table.schema.metadata.get(b"huggingface") != expected.metadata[b"huggingface"]:
         faults.append(Fault(name, "its description for Hugging Face is another"))
     rows = table.to_pylist()
     planned = {row["sample_key"]: row for row in plan.to_pylist()}
@@ -267,10 +296,13 @@ def check_record(
     for number, (row, files) in enumerate(
         zip(rows, _files_of(folder, path, layout, rows), strict=True)
     ):
-        what = [
-            *_row_faults(row, planned.get(row["sample_key"]), faces, settings),
-            *_frame_faults(row, files),
-        ]
+        try:
+            what = [
+                *_row_faults(row, planned.get(row["sample_key"]), faces, settings),
+                *_frame_faults(row, files, settings["frames"]),
+            ]
+        except _ODD as error:
+            what = [f"does not hold what rows of mie-x hold ({error})"]
         if there[row["sample_key"]] > 1:
             what.append(f"sample {row['sample_key']} is there more than once")
         faults += [Fault(name, one, number) for one in what]
@@ -287,7 +319,7 @@ def _files_of(
             for files in layout.load(folder, path.stem, rows[done:]):
                 yield files
                 done += 1
-        except (ValueError, OSError) as error:
+        except _ODD as error:
             yield error
             done += 1
 
@@ -329,14 +361,16 @@ def _row_faults(
         yield "onset and apex have the same AUs: a label without a motion"
 
 
-def _frame_faults(row: Mapping[str, Any], files: list[bytes] | Exception) -> Iterator[str]:
-    if "onset" in row:
-        expected = [row["onset_sha256"], row["apex_sha256"]]
-        apex = 1
-    else:
-        expected, apex = row["frame_sha256"], row["apex_frame"]
+def _frame_faults(
+    row: Mapping[str, Any], files: list[bytes] | Exception, count: int
+) -> Iterator[str]:
+    expected = shards.frame_hashes(row)
+    apex = row.get("apex_frame", 1)
     if isinstance(files, Exception):
         yield f"its frames cannot be read ({files})"
+        return
+    if not len(files) == len(expected) == count:
+        yield f"has {len(files)} frames and {len(expected)} hashes of them, not {count} each"
         return
     hashes = []
     for number, (data, sha256) in enumerate(zip(files, expected, strict=True)):
