@@ -205,6 +205,13 @@ def failures_of(told: Mapping[str, Any]) -> list[Failure]:
     return [Failure(**entry) for entry in told["failures"]]
 
 
+def frame_hashes(row: Mapping[str, Any]) -> list[str]:
+    """SHA-256 of the pixels of each frame of a record's row, onset first."""
+    if "onset_sha256" in row:
+        return [row["onset_sha256"], row["apex_sha256"]]
+    return list(row["frame_sha256"])
+
+
 def damaged(path: Path, error: Exception) -> Unusable:
     return Unusable(f"{path} is damaged ({error}); delete it and run again")
 

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from mie_x import shards
 from mie_x.formats import original, parquet, png, webdataset
+from mie_x.frames import pixel_sha256, read_png
 
 Row = Mapping[str, Any]
 Image = dict[str, bytes | str | None]
@@ -102,13 +103,20 @@ def read_shard(
 ) -> list[dict[str, Any]]:
     """The rows of a shard with their frames, as ``write_shard`` takes them.
 
-    Rows of the identities WITHOUT are left out, and their frames not looked for.
+    Rows of the identities WITHOUT are left out, and their frames not looked for. ``Unusable`` where
+    a frame is not the one that was written: what is read here is written, and certified, again.
     """
     banned, layout = set(without), FORMATS[format]
-    rows = shards.rows_of(out / layout.RECORDS / f"{shard}.parquet")
-    rows = [row for row in rows if row["identity"] not in banned]
-    return [
-        {name: value for name, value in row.items() if name not in ("onset", "apex")}
-        | {"frames": files}
-        for row, files in zip(rows, layout.load(out, shard, rows), strict=True)
-    ]
+    path = out / layout.RECORDS / f"{shard}.parquet"
+    rows = [row for row in shards.rows_of(path) if row["identity"] not in banned]
+    whole = []
+    for row, files in zip(rows, layout.load(out, shard, rows), strict=True):
+        try:
+            same = [pixel_sha256(read_png(data)) for data in files] == shards.frame_hashes(row)
+        except (ValueError, OSError):
+            same = False
+        if not same:
+            raise shards.damaged(path, ValueError(f"the frames of {row['sample_key']}"))
+        own = {name: value for name, value in row.items() if name not in ("onset", "apex")}
+        whole.append({**own, "frames": files})
+    return whole
