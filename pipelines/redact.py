@@ -28,15 +28,21 @@ def redact(folder: Path, identity: str) -> int:
         raise ValueError(f"{folder}: identity {identity!r} was taken out already")
     plan = manifest.planned(folder)
     if name not in told["redacted"]:
-        manifest.read_manifest(folder)  # an unfinished dataset is completed first
-        if identity not in set(plan["identity"].to_pylist()):
+        if not (folder / manifest.MANIFEST).exists():
+            manifest.read_manifest(folder)  # an unfinished dataset is completed first
+        known = {*plan["identity"].to_pylist(), *map(_whose, told["left_out"])}
+        if identity not in known:
             raise ValueError(f"{folder}: nobody is called {identity!r} there; see column identity")
     with alone(folder):
-        manifest.unfinish(folder)
+        # Where this stops, the manifest or the name among the redacted lets the same call go on.
+        (folder / manifest.SUMS).unlink(missing_ok=True)
         told["redacted"] = sorted({*told["redacted"], name})
         for entry in ("faces", "left_out"):
             told[entry] = [one for one in told[entry] if _whose(one) != identity]
         manifest.begin(folder, plan.filter(pc.not_equal(plan["identity"], identity)), told)
+        manifest.unfinish(folder)
+        for stale in folder.rglob("*.partial"):  # may hold the person's frames
+            stale.unlink()
         format = told["settings"]["format"]
         gone = sum(
             _take_out(folder, path, identity, format) for path in record_paths(folder, format)
