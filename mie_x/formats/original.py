@@ -27,12 +27,12 @@ from mie_x.whole import write_text
 
 RECORDS = "records"
 DATA_FILES = '[metadata.parquet, "AU_*/**/*.jpg"]'
-HOW = """\
+HOW = r"""
 Folders and lists are those of the first MiE-X release: `AU_exp/<identity>_exp_<label>/0.jpg` is an
 onset, `1.jpg` its apex, and the last `_` part of a folder's name is its label. **The files are PNG
 in spite of their names**: the release's scripts open these names, and read pictures by content.
 `lists/*.txt` hold the absolute paths of the machine that made them; after moving the folder, run
-`sed -i "s|^.*/AU_|$PWD/AU_|" lists/*.txt` in it (`SHA256SUMS` then no longer fits the lists).
+`sed -i "s|^.*/\(AU_[a-z]*/\)|$PWD/\1|" lists/*.txt` in it (`SHA256SUMS` then no longer fits them).
 `metadata.parquet` has a row a sample; `load_dataset(FOLDER)` of Hugging Face's `datasets` reads it
 and the pictures."""
 
@@ -74,6 +74,8 @@ def finish(out: Path, records: Sequence[Path]) -> list[str]:
     lists = {f"AU_{source}": own for source, own in lines.items() if own}
     lists["all"] = [line for own in lines.values() for line in own]
     (out / "lists").mkdir(exist_ok=True)
+    for stale in (out / "lists").glob("*.txt"):  # of a source that has no sample left
+        stale.unlink()
     for name, own in lists.items():
         write_text(out / "lists" / f"{name}.txt", "".join(own))
     return [TABLE, *(f"lists/{name}.txt" for name in lists)]
