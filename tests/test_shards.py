@@ -1,233 +1,179 @@
-"""What is written is read back; what is damaged is named; the Hub's library decodes it."""
+"""A record tells of its shard, reads back as it was written, and never damaged."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mie_x import card, shards
-from mie_x.records import AUS, LABELS, SIZE, Frames, Origin
-from mie_x.whole import partial
+from mie_x import shards
+from mie_x.formats import FORMATS, record_paths
+from mie_x.records import AUS, LABELS
+from mie_x.shards import Failure
+from tests.conftest import PEOPLE, make_dataset
 
-SETTINGS: dict[str, Any] = {
-    "mie_x": "0.1.0",
-    "seed": 0,
-    "size": SIZE,
-    "faces": {"kind": "rendered"},
-    "sources": {"mie": {"stand_in": True}, "exp": {"stand_in": False}},
-    "weights": {"name": "tiny", "sha256": "0" * 64, "motion": True, "trained_on": "nothing"},
+FOOTER: dict[str, Any] = {
+    "settings": {"seed": 1, "word": "größe"},
+    "made_with": [{"torch": "2"}],
+    "faces": [["a", "a.jpg", "f" * 64, [1.0, 0.5]]],
+    "failures": [],
+    "files": {},
 }
-MADE_WITH = {"torch": "2"}
 
 
-def noise(seed: int) -> Frames:
-    return np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-
-
-def row(identity: str, source: str, label: int) -> dict[str, Any]:
-    seed = label + sum(identity.encode())
-    onset, apex = noise(seed), noise(seed + 1000)
-    origin = ("corpus", "subject", "clip") if source == "mie" else (None, None, None)
+def row(key: str, *, frames: int = 2) -> dict[str, Any]:
+    """A row whose values differ in every column."""
+    vectors = np.linspace(0, 1, frames * len(AUS), dtype=np.float32).reshape(frames, len(AUS))
+    image = [{"bytes": f"{key}{n}".encode(), "path": None} for n in range(frames)]
+    clip = {
+        "frames": image,
+        "frame_sha256": [f"{n}" for n in range(frames)],
+        "frame_aus": vectors.tolist(),
+        "apex_frame": frames // 2,
+        "fall": None,
+    }
+    pair = {"onset": image[0], "apex": image[-1], "onset_sha256": "1", "apex_sha256": "2"}
     return {
-        "sample_key": f"{identity}_{source}_{label}",
-        "onset": shards.png(onset),
-        "apex": shards.png(apex),
-        "label": label,
-        "emotion": "happiness",
-        "source": source,
-        "identity": identity,
-        "onset_aus": np.zeros(len(AUS), np.float32),
-        "apex_aus": np.linspace(0, 1, len(AUS), dtype=np.float32),
-        **dict(zip(("origin_corpus", "origin_subject", "origin_clip"), origin, strict=True)),
+        "sample_key": key,
+        "label": 2,
+        "emotion": "surprise",
+        "source": "mie",
+        "identity": "größe",
         "face": "a b/ü.jpg",
+        "onset_aus": vectors[0].tolist(),
+        "apex_aus": vectors[-1].tolist(),
+        "origin_corpus": None,
+        "origin_subject": "7",
+        "origin_clip": "c",
+        "draw_seed": 2**62,
         "face_sha256": "f" * 64,
         "rendered_face": False,
-        "stand_in_motion": source == "mie",
-        "draw_seed": 2**62,
-        "onset_sha256": shards.pixel_sha256(onset),
-        "apex_sha256": shards.pixel_sha256(apex),
+        "stand_in_motion": True,
+        **(pair if frames == 2 else clip),
     }
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    """Two shards of two identities, two sources, three labels."""
-    (tmp_path / "data").mkdir()
-    failures = [shards.Failure("frames", "d", "d.jpg", "d_exp_0", "unreadable", "cut off")]
-    for index, identities in enumerate(("ab", "cd")):
-        rows = [row(i, s, n) for i in identities for s in ("mie", "exp") for n in LABELS.values()]
-        path = tmp_path / "data" / shards.shard_name(index, 2)
-        shards.write_shard(path, rows, failures * index, SETTINGS, MADE_WITH)
-    shards.write_failures(tmp_path / "failures.parquet", failures)
-    listed = shards.manifest(tmp_path, SETTINGS)
-    shards.write_text(tmp_path / "README.md", card.dataset_card(listed))
-    shards.write_manifest(tmp_path, listed)
-    return tmp_path
+@pytest.mark.parametrize("frames", [2, 5])
+def test_rows_are_read_as_they_were_written(tmp_path: Path, frames: int) -> None:
+    rows = [row(f"größe_mie_{n}", frames=frames) for n in range(3)]
+    shards.write_record(tmp_path / "r.parquet", rows, frames=frames, footer=FOOTER)
+    assert shards.rows_of(tmp_path / "r.parquet") == rows
+    assert shards.rows_of(tmp_path / "r.parquet", ["label"]) == [{"label": 2}] * 3
 
 
-def test_samples_are_read_as_they_were_written(dataset: Path) -> None:
-    samples = list(shards.read(dataset))
-    assert [s.key for s in samples[:2]] == ["a_mie_0", "a_mie_1"]
-    assert len(samples) == 24
-    first = samples[0]
-    assert first.frames.shape == (2, SIZE, SIZE, 3)
-    assert (first.frames[0] == noise(97)).all() and (first.frames[1] == noise(1097)).all()
-    assert first.origin == Origin("corpus", "subject", "clip")
-    assert samples[3].origin is None
-    assert first.aus is not None and first.aus[1, -1] == 1
-    assert {s.key[-5:-2] for s in shards.read(dataset, sources=["exp"])} == {"exp"}
+@pytest.mark.parametrize("frames", [2, 5])
+def test_an_empty_record_is_a_record(tmp_path: Path, frames: int) -> None:
+    shards.write_record(tmp_path / "r.parquet", [], frames=frames, footer=FOOTER)
+    assert pq.read_table(tmp_path / "r.parquet").schema.equals(shards.schema(frames))
 
 
-def test_the_same_rows_give_the_same_bytes(dataset: Path, tmp_path: Path) -> None:
-    path = shards.paths(dataset)[0]
-    rows = [row(i, s, n) for i in "ab" for s in ("mie", "exp") for n in LABELS.values()]
-    shards.write_shard(tmp_path / "again.parquet", rows, [], SETTINGS, MADE_WITH)
-    assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
-
-
-def test_a_shard_tells_its_settings_and_failures(dataset: Path) -> None:
-    first, second = shards.paths(dataset)
-    assert shards.shard_settings(first) == SETTINGS
-    assert shards.shard_failures(first) == []
-    assert [f.sample_key for f in shards.shard_failures(second)] == ["d_exp_0"]
-
-
-def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
-    shards.write_shard(tmp_path / "none.parquet", [], [], SETTINGS, MADE_WITH)
-    assert pq.read_table(tmp_path / "none.parquet").schema.names == shards.SCHEMA.names
-
-
-def test_the_manifest_counts(dataset: Path) -> None:
-    listed = shards.read_manifest(dataset)
-    assert listed["samples"] == 24 and listed["frames"] == 48 and listed["identities"] == 4
-    four_each = {"negative": 4, "positive": 4, "surprise": 4}
-    assert listed["samples_by_source_and_label"] == {"mie": four_each, "exp": four_each}
-    assert listed["failures"] == 1
-    assert shards.verify(dataset) == []
-
-
-def test_hugging_face_datasets_decodes_images_classes_and_lists(
-    dataset: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    import datasets
-
-    cache = str(tmp_path_factory.mktemp("cache"))
-    loaded = datasets.load_dataset(str(dataset), split="train", cache_dir=cache)
-    assert len(loaded) == 24
-    assert loaded.features["label"].names == list(LABELS)
-    first = loaded[0]
-    assert first["onset"].size == (SIZE, SIZE) and first["apex"].mode == "RGB"
-    assert (np.asarray(first["onset"]) == noise(97)).all()
-    assert len(first["apex_aus"]) == len(AUS) and first["rendered_face"] is False
-
-
-def test_the_card_says_that_frames_are_synthetic_and_motions_stand_ins(dataset: Path) -> None:
-    text = (dataset / "README.md").read_text("utf-8")
-    assert text.startswith("---\n")
-    assert "Every frame of this dataset is synthetic" in text
-    assert "**Rendered.**" in text and "**Stand-in motions** in mie:" in text
-    assert "1 entries in `failures.parquet`" in text
-
-
-@given(byte=st.integers(0, 10**9), bit=st.integers(0, 7))
-def test_png_keeps_every_pixel(byte: int, bit: int) -> None:
-    frame = noise(byte)
-    frame.reshape(-1)[byte % frame.size] ^= 1 << bit
-    assert (shards.read_png(shards.png(frame)) == frame).all()
-
-
-@pytest.mark.parametrize(
-    "frame", [np.zeros((SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE + 1, 3), np.uint8)]
-)
-def test_a_frame_of_another_shape_is_refused(frame: Frames) -> None:
-    with pytest.raises(ValueError, match="128 x 128 RGB"):
-        shards.read_png(shards.png(frame))
-
-
-def test_verify_finds_any_flipped_bit_of_a_shard(dataset: Path) -> None:
-    path = shards.paths(dataset)[1]
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for place, bit in zip(rng.integers(0, len(whole), 100), rng.integers(0, 8, 100), strict=True):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << bit
-        path.write_bytes(damaged)
-        assert any("SHA-256" in fault for fault in shards.verify(dataset)), place
-    path.write_bytes(whole[:-1])
-    assert any("SHA-256" in fault for fault in shards.verify(dataset))
-
-
-def test_verify_names_missing_extra_and_left_over_files(dataset: Path) -> None:
-    first, second = shards.paths(dataset)
-    first.rename(first.with_name("train-00007-of-00008.parquet"))
-    partial(second).write_bytes(b"")
-    faults = shards.verify(dataset)
-    assert f"data/{first.name}: in the manifest, but not there" in faults
-    assert "data/train-00007-of-00008.parquet: there, but not in the manifest" in faults
-    assert f"{second.name}.partial: left over from a run" in faults
-
-
-@pytest.mark.parametrize("name", shards.DESCRIPTIONS)
-def test_verify_finds_a_changed_or_missing_card_and_list_of_failures(
-    dataset: Path, name: str
-) -> None:
-    with (dataset / name).open("ab") as file:
-        file.write(b" ")
-    assert shards.verify(dataset) == [f"{name}: its SHA-256 is not the manifest's"]
-    (dataset / name).unlink()
-    assert shards.verify(dataset) == [f"{name}: in the manifest, but not there"]
-
-
-def test_a_damaged_page_is_not_certified(dataset: Path) -> None:
-    path = shards.paths(dataset)[0]
-    damaged = bytearray(path.read_bytes())
-    damaged[damaged.index(b"IDAT") + 100] ^= 1
-    path.write_bytes(damaged)
-    with pytest.raises(shards.Unusable, match=r"00000-of-00002.parquet is damaged .* delete it"):
-        shards.manifest(dataset, SETTINGS)
-
-
-def test_reading_a_folder_that_is_no_dataset_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no finished dataset"):
-        shards.read(tmp_path)
-
-
-def test_every_nth_sample_is_read(dataset: Path) -> None:
-    keys = [sample.key for sample in shards.read(dataset)]
-    assert [sample.key for sample in shards.read(dataset, step=5)] == keys[::5]
-
-
-def test_verify_finds_rows_that_changed_places(dataset: Path) -> None:
-    listed = shards.read_manifest(dataset)
-    listed["shards"][0]["rows"] -= 1
-    listed["samples_by_source_and_label"]["mie"]["negative"] += 1
-    (dataset / "manifest.json").write_text(json.dumps(listed))
-    assert shards.verify(dataset) == [
-        "data/train-00000-of-00002.parquet: 12 rows, the manifest says 11"
+def test_a_record_tells_of_its_settings_and_failures(tmp_path: Path) -> None:
+    lost = {
+        "stage": "frames",
+        "identity": "d",
+        "path": "d.jpg",
+        "sample_key": "d_exp_0",
+        "reason": "unreadable",
+        "detail": "cut off",
+    }
+    told = {**FOOTER, "failures": [lost]}
+    shards.write_record(tmp_path / "r.parquet", [], frames=2, footer=told)
+    assert shards.footer(tmp_path / "r.parquet") == told
+    assert shards.failures_of(told) == [
+        Failure("frames", "d", "d.jpg", "d_exp_0", "unreadable", "cut off")
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [(None, "no finished dataset"), ("{", "damaged"), ("[]", "not a man")]
-)
-def test_a_folder_without_a_good_manifest_is_refused(
-    tmp_path: Path, content: str | None, message: str
-) -> None:
-    if content is not None:
-        (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(ValueError, match=message):
-        shards.read_manifest(tmp_path)
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        shards.write_record(tmp_path / name, [row("k")], frames=2, footer=FOOTER)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_foreign_parquet_file_is_refused(dataset: Path, tmp_path: Path) -> None:
-    table = pq.read_table(shards.paths(dataset)[0]).replace_schema_metadata({})
-    pq.write_table(table, tmp_path / "foreign.parquet")
+def test_a_record_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        shards.write_record(tmp_path / "r", [{"label": 1}], frames=2, footer=FOOTER)
+    with pytest.raises(pa.ArrowInvalid):
+        bad = {**row("k"), "onset_aus": [0.5]}
+        shards.write_record(tmp_path / "r", [bad], frames=2, footer=FOOTER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_flipped_bit_of_the_rows_is_named(tmp_path: Path) -> None:
+    """Pages have check sums; what lies behind them is covered by SHA256SUMS."""
+    path = tmp_path / "r.parquet"
+    big = row("k") | {"onset": {"bytes": bytes(9999), "path": None}}
+    shards.write_record(path, [big], frames=2, footer=FOOTER)
+    data = path.read_bytes()
+    start = data.index(bytes(9999))
+    for place in range(start, start + 9999, 101):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(shards.Unusable, match=r"r\.parquet is damaged .* delete it"):
+            shards.rows_of(path)
+
+
+def test_a_file_cut_off_anywhere_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    shards.write_record(path, [row("k")], frames=2, footer=FOOTER)
+    data = path.read_bytes()
+    for length in [*range(0, len(data), 97), len(data) - 1]:
+        path.write_bytes(data[:length])
+        with pytest.raises(shards.Unusable, match="damaged"):
+            shards.footer(path)
+
+
+def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
     with pytest.raises(ValueError, match="not written by mie-x"):
-        shards.shard_settings(tmp_path / "foreign.parquet")
+        shards.footer(tmp_path / "foreign.parquet")
+
+
+def test_pages_are_small_enough_for_the_viewer_of_the_hub(tmp_path: Path) -> None:
+    """At most 100 rows and 100 MB a group, with an index of the pages."""
+    rows = [row(f"k{n}") for n in range(250)]
+    shards.write_record(tmp_path / "r.parquet", rows, frames=2, footer=FOOTER)
+    metadata = pq.read_metadata(tmp_path / "r.parquet")
+    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+    assert [group.num_rows for group in groups] == [100, 100, 50]
+    # a frame of noise, which no encoder shrinks, has 49,152 bytes and a little
+    assert all(group.num_rows * 2 * 50_000 < 100e6 for group in groups)
+    assert groups[0].column(0).has_offset_index and groups[0].column(0).has_column_index
+
+
+def test_failures_are_read_as_they_were_written(tmp_path: Path) -> None:
+    failures = [
+        Failure("face", "größe", "a/1.jpg", None, "no face", "none\nfound"),
+        Failure("frames", "d", "d.jpg", "d_exp_0", "unreadable", ""),
+    ]
+    for some in ([], failures):
+        shards.write_failures(tmp_path / "failures.parquet", some)
+        assert shards.read_failures(tmp_path) == some
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_column_says_what_it_is_to_hugging_face(
+    made: Callable[[str], Path], format: str
+) -> None:
+    [described] = {
+        pq.read_schema(path).metadata[b"huggingface"] for path in record_paths(made(format), format)
+    }
+    features = json.loads(described)["info"]["features"]
+    assert list(features) == shards.schema(2).names
+    assert features["label"] == {"names": list(LABELS), "_type": "ClassLabel"}
+    assert features["onset"] == {"_type": "Image"}
+
+
+def test_shards_are_numbered_as_the_hub_does(tmp_path: Path) -> None:
+    out = make_dataset(tmp_path / "d", "parquet", people=PEOPLE[:4])
+    assert [path.stem for path in record_paths(out, "parquet")] == [
+        "train-00000-of-00002",
+        "train-00001-of-00002",
+    ]
