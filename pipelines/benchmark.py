@@ -15,6 +15,7 @@ the same run:
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import platform
 import resource
@@ -42,7 +43,7 @@ from mie_x.plan import make_plan
 from mie_x.records import Aus, Frames
 from mie_x.whole import write_json
 from pipelines.generate import wanted
-from pipelines.inputs import Pool, find_faces, make_sources
+from pipelines.inputs import find_faces, make_sources
 
 REPEATS = 3
 TELL_PEAK = (
@@ -75,8 +76,8 @@ def generate(out: Path, ids: int, workers: int, *more: str) -> tuple[float, floa
     return time.perf_counter() - start, int(done.stdout) / scale
 
 
-def work_of(ids: int) -> tuple[Pool, list[tuple[Frames, list[Aus]]]]:
-    """IDS rendered faces, each with the AU vectors of its distinct frames."""
+def work_of(ids: int) -> list[tuple[Frames, list[Aus]]]:
+    """IDS rendered faces, each with the AU vectors of its distinct frames, and of all its frames."""
     sources, pool = make_sources(), find_faces(None, ids=ids, seed=0)
     plan = make_plan(pool.places, sources, seed=0)
     each = len(plan) // len(pool.places)
@@ -85,7 +86,7 @@ def work_of(ids: int) -> tuple[Pool, list[tuple[Frames, list[Aus]]]]:
         assert place.face is not None
         rows = plan.slice(number * each, each).to_pylist()
         work.append((place.face.image(), [wanted(rows).vectors, _both(rows)]))
-    return pool, work
+    return work
 
 
 def _both(rows: Sequence[dict[str, Any]]) -> Aus:
@@ -105,7 +106,13 @@ def threads(count: int) -> Iterator[None]:
 def speed(workers: int, ids: int, folder: Path) -> dict[str, float]:
     """Identities a second: the whole command, the generator alone, the obvious loop."""
     generator = load_generator(None).generator.eval()
-    pool, work = work_of(SOME)
+    work = work_of(SOME)
+    seeds = itertools.count(1)  # other people every time: a face that was drawn is remembered
+
+    def fresh_faces() -> Iterator[Frames]:
+        for place in find_faces(None, ids=SOME, seed=next(seeds)).places:
+            assert place.face is not None
+            yield place.face.image()
 
     def alone() -> None:
         for face, (vectors, _) in work:
@@ -116,14 +123,11 @@ def speed(workers: int, ids: int, folder: Path) -> dict[str, float]:
             animate(generator, np.repeat(face[None], len(vectors), 0), vectors, batch=16)
 
     def faces() -> None:
-        for place in pool.places:
-            assert place.face is not None
-            place.face.image()
+        for _ in fresh_faces():
+            pass
 
     def obvious() -> None:
-        for place, (_, (_, both)) in zip(pool.places, work, strict=True):
-            assert place.face is not None
-            face = place.face.image()
+        for face, (_, (_, both)) in zip(fresh_faces(), work, strict=True):
             for number, aus in enumerate(both):
                 frame = animate(generator, face[None], aus[None], batch=1)[0]
                 Image.fromarray(frame).save(folder / f"{number}.png")
@@ -263,7 +267,7 @@ def main(out: Path, ids: int, counts: str, workers: int, gpu_ids: int) -> None:
             "generator alone / as published": rates["generator alone, one thread"]
             / rates["generator alone as published, one thread"],
         }
-        frames = [face for face, _ in work_of(SOME)[1]]
+        frames = [face for face, _ in work_of(SOME)]
         told["encoders"] = encoders(frames * 4)
         if counts:
             told["memory"] = memory([int(count) for count in counts.split(",")], folder)
