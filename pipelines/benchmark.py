@@ -77,7 +77,7 @@ def generate(out: Path, ids: int, workers: int, *more: str) -> tuple[float, floa
 
 
 def work_of(ids: int) -> list[tuple[Frames, list[Aus]]]:
-    """IDS rendered faces, each with the AU vectors of its distinct frames, and of all its frames."""
+    """IDS rendered faces, each with the AU vectors of its distinct frames, and of all frames."""
     sources, pool = make_sources(), find_faces(None, ids=ids, seed=0)
     plan = make_plan(pool.places, sources, seed=0)
     each = len(plan) // len(pool.places)
