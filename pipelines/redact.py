@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mie_x import manifest, shards
@@ -33,6 +34,7 @@ def redact(folder: Path, identity: str) -> int:
         known = {*plan["identity"].to_pylist(), *map(_whose, told["left_out"])}
         if identity not in known:
             raise ValueError(f"{folder}: nobody is called {identity!r} there; see column identity")
+    _refuse_gaps(folder, plan, told["settings"]["format"])
     with alone(folder):
         # Where this stops, the manifest or the name among the redacted lets the same call go on.
         (folder / manifest.SUMS).unlink(missing_ok=True)
@@ -49,6 +51,18 @@ def redact(folder: Path, identity: str) -> int:
         )
         manifest.finish(folder)
     return gone
+
+
+def _refuse_gaps(folder: Path, plan: pa.Table, format: str) -> None:
+    """What is missing must not be certified."""
+    held = {
+        face[0] for path in record_paths(folder, format) for face in shards.footer(path)["faces"]
+    }
+    if missing := set(plan["identity"].to_pylist()) - held:
+        raise shards.Unusable(
+            f"{folder}: the shards of {len(missing)} identities are missing; "
+            "run the same mie-x generate command again to complete it"
+        )
 
 
 def _whose(entry: Any) -> Any:
