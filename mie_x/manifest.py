@@ -212,6 +212,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise shards.damaged(path, error) from error
     if not isinstance(content, dict) or not content.keys() >= ENTRIES:
         raise ValueError(f"{path} is not a manifest of mie-x; give another folder")
-    if content.get("format") != FORMAT or content["settings"].get("format") not in FORMATS:
+    settings = content["settings"]
+    format = settings.get("format") if isinstance(settings, dict) else None
+    if content.get("format") != FORMAT or format not in list(FORMATS):
         raise ValueError(f"{path} was written by another version of mie-x; make it again")
     return content

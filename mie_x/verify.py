@@ -216,6 +216,8 @@ def _rows(
         failures = [shards.Failure(**entry) for entry in begun["left_out"]]
         if plan_sha256(plan) != listed["plan_sha256"]:
             yield Fault(manifest.PLAN, "is not the plan that the manifest names")
+        if begun["settings"] != listed["settings"]:
+            yield Fault(manifest.MANIFEST, "its settings are not those of the plan")
         owners = plan["identity"].to_pylist()
     except _ODD as error:
         yield Fault(manifest.PLAN, f"cannot be read ({error})")
@@ -242,8 +244,9 @@ def _rows(
                 yield Fault(name, f"the face of {face[0]!r} is not the one it was begun with")
         own = plan.take(pa.array([n for name in mine for n in places.get(name, [])], pa.int64()))
         tasks.append((path, own))
-    for identity in places.keys() - held.keys():
-        yield Fault(manifest.PLAN, f"identity {identity!r} is planned, but in no shard")
+    for identity in places:
+        if identity not in held:
+            yield Fault(manifest.PLAN, f"identity {identity!r} is planned, but in no shard")
     yield from (
         Fault(manifest.PLAN, f"identity {identity!r} is in {n} shards")
         for identity, n in held.items()
@@ -272,26 +275,37 @@ def check_record(
     folder: Path, path: Path, plan: pa.Table, settings: Mapping[str, Any]
 ) -> list[Fault]:
     """Faults of one shard: its record, its rows against their PLAN, its frames."""
+    try:
+        return list(_record_faults(folder, path, plan, settings))
+    except _ODD as error:
+        return [Fault(path.relative_to(folder).as_posix(), f"cannot be checked ({error!r})")]
+
+
+def _record_faults(
+    folder: Path, path: Path, plan: pa.Table, settings: Mapping[str, Any]
+) -> Iterator[Fault]:
     name = path.relative_to(folder).as_posix()
     layout = FORMATS[settings["format"]]
     try:
         table, told = shards.table_of(path), shards.footer(path)
     except ValueError as error:
-        return [Fault(name, str(error))]
+        yield Fault(name, str(error))
+        return
     expected = shards.schema(settings["frames"])
     if not table.schema.remove_metadata().equals(expected.remove_metadata()):
-        return [Fault(name, "has other columns than this version of mie-x writes")]
-    faults = []
+        yield Fault(name, "has other columns than this version of mie-x writes")
+        return
     if table.schema.metadata.get(b"huggingface") != expected.metadata[b"huggingface"]:
-        faults.append(Fault(name, "its description for Hugging Face is another"))
+        yield Fault(name, "its description for Hugging Face is another")
     rows = table.to_pylist()
     planned = {row["sample_key"]: row for row in plan.to_pylist()}
     failed = {f.sample_key for f in shards.failures_of(told)}
     there = Counter(row["sample_key"] for row in rows)
-    for key in planned.keys() - there.keys() - failed:
-        faults.append(Fault(name, f"sample {key} is planned, but neither there nor a failure"))
-    for key in failed & there.keys():
-        faults.append(Fault(name, f"sample {key} is there, and a failure"))
+    for key in planned:
+        if key not in there and key not in failed:
+            yield Fault(name, f"sample {key} is planned, but neither there nor a failure")
+        if key in there and key in failed:
+            yield Fault(name, f"sample {key} is there, and a failure")
     faces = {face[0]: face for face in told["faces"]}
     for number, (row, files) in enumerate(
         zip(rows, _files_of(folder, path, layout, rows), strict=True)
@@ -305,8 +319,7 @@ def check_record(
             what = [f"does not hold what rows of mie-x hold ({error})"]
         if there[row["sample_key"]] > 1:
             what.append(f"sample {row['sample_key']} is there more than once")
-        faults += [Fault(name, one, number) for one in what]
-    return faults
+        yield from (Fault(name, one, number) for one in what)
 
 
 def _files_of(
