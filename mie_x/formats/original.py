@@ -27,10 +27,10 @@ from mie_x.whole import write_text
 
 RECORDS = "records"
 DATA_FILES = '[metadata.parquet, "AU_*/**/*.jpg"]'
-HOW = r"""
-Folders and lists are those of the first MiE-X release: `AU_exp/<identity>_exp_<label>/0.jpg` is an
-onset, `1.jpg` its apex, and the last `_` part of a folder's name is its label. **The files are PNG
-in spite of their names**: the release's scripts open these names, and read pictures by content.
+HOW = r"""Folders and lists are those of the first MiE-X release: `0.jpg` in
+`AU_exp/<identity>_exp_<label>` is an onset, `1.jpg` its apex, and the last `_` part of a folder's
+name is its label. **The files are PNG in spite of their names**: the release's scripts open these
+names, and read pictures by content.
 `lists/*.txt` hold the absolute paths of the machine that made them; after moving the folder, run
 `sed -i "s|^.*/\(AU_[a-z]*/\)|$PWD/\1|" lists/*.txt` in it (`SHA256SUMS` then no longer fits them).
 `metadata.parquet` has a row a sample; `load_dataset(FOLDER)` of Hugging Face's `datasets` reads it
