@@ -98,11 +98,11 @@ def dataset_card(manifest: dict[str, Any]) -> str:
         table="\n".join(rows),
         faces=_faces(settings["faces"]),
         motions=_motions(settings["sources"]),
-        weights=settings["weights"]["name"],
+        weights=_plain(settings["weights"]["name"]),
         kind="GANimation's layers, moving the source"
         if settings["weights"]["motion"]
         else "GANimation",
-        trained_on=settings["weights"]["trained_on"],
+        trained_on=_plain(settings["weights"]["trained_on"]),
         sha256=settings["weights"]["sha256"],
         seed=settings["seed"],
         failures=_failures(manifest),
@@ -123,10 +123,10 @@ def _clip(settings: dict[str, Any]) -> str:
 def _columns(settings: dict[str, Any]) -> str:
     if settings["frames"] == 2:
         return "`onset`, `apex`: PNG frames."
-    course = " `fall`: whether the way back was measured, or mirrors the rise."
+    fall = "`fall`: whether the way back was measured, or mirrors the rise."
     return (
         "`frames`: PNG frames, onset first; `apex_frame`: which of them is the apex, from 0; "
-        "`frame_aus`: their AUs." + course * (settings["course"] == "full")
+        f"`frame_aus`: their AUs. {fall if settings['course'] == 'full' else ''}"
     )
 
 
@@ -140,6 +140,17 @@ def _failures(manifest: dict[str, Any]) -> str:
     if manifest["redacted"]:
         lines.append(f"{len(manifest['redacted'])} identities were taken out after the fact.")
     return " ".join(lines) or "Nothing was left out."
+
+
+def _plain(text: str) -> str:
+    """TEXT from outside on one line, without what Markdown or a browser would take for more.
+
+    >>> _plain("CC BY 4.0 <script>")
+    'CC BY 4.0 &lt;script&gt;'
+    """
+    for letter, shown in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "'")):
+        text = text.replace(letter, shown)
+    return " ".join(text.replace("![", "[").split())
 
 
 def _measured(source: str) -> str:
@@ -159,7 +170,7 @@ def _faces(faces: dict[str, Any]) -> str:
     return (
         f"Photographs of real people, cut out with `--align {faces['align']}` and moved by the "
         "generator. **The people stay recognisable**: treat the frames as pictures of them. "
-        f"Licence and consent of the photographs: {licence}. A person who wants to leave is taken "
+        f"Licence and consent of the photographs: {_plain(licence)}. A person who wants to leave is taken "
         "out with `mie-x redact`."
     )
 
