@@ -170,8 +170,8 @@ def _faces(faces: dict[str, Any]) -> str:
     return (
         f"Photographs of real people, cut out with `--align {faces['align']}` and moved by the "
         "generator. **The people stay recognisable**: treat the frames as pictures of them. "
-        f"Licence and consent of the photographs: {_plain(licence)}. A person who wants to leave is "
-        "taken out with `mie-x redact`."
+        f"Licence and consent of the photographs: {_plain(licence)}. "
+        "A person who wants to leave is taken out with `mie-x redact`."
     )
 
 
