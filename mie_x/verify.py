@@ -252,6 +252,11 @@ def _rows(
         for identity, n in held.items()
         if n > 1
     )
+    layout = FORMATS[listed["settings"]["format"]]
+    try:
+        yield from [Fault(name, what) for name, what in layout.faults(folder, records)]
+    except _ODD as error:
+        yield Fault(layout.RECORDS, f"what tells of them again cannot be compared ({error!r})")
     if _failures(folder) != failures:
         yield Fault(manifest.FAILURES, "its entries are not those of the plan and the shards")
     done = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(

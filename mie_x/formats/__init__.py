@@ -8,6 +8,8 @@ Each module says in its docstring how it lays its files out, and has
 - ``load(out, shard, rows)``: yield the PNG files of each row of a record, in its order;
 - ``finish(out, records)``: write what describes the whole beside manifest and card, and return
   the files' names;
+- ``faults(out, records)``: where that, or a row told again beside its frames, is not what the
+  records say: pairs of a file's name and words;
 - ``DATA_FILES``: what the card's YAML head tells the Hub, and ``HOW``: how to read the format.
 
 Rows are dicts of a record's columns without images; PNG files of their frames are under ``frames``.
@@ -40,6 +42,7 @@ class Format(Protocol):
     ) -> tuple[list[list[Image]], dict[str, str]]: ...
     def load(self, out: Path, shard: str, rows: Sequence[Row]) -> Iterator[list[bytes]]: ...
     def finish(self, out: Path, records: Sequence[Path]) -> list[str]: ...
+    def faults(self, out: Path, records: Sequence[Path]) -> Iterator[tuple[str, str]]: ...
 
 
 FORMATS: dict[str, Format] = {

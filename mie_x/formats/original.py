@@ -21,7 +21,7 @@ from typing import Any
 
 from mie_x import shards
 from mie_x.formats.names import file_name
-from mie_x.formats.tree import TABLE, load_files, store_files, write_table
+from mie_x.formats.tree import TABLE, load_files, store_files, table_faults, write_table
 from mie_x.records import SOURCES
 from mie_x.whole import write_text
 
@@ -66,16 +66,35 @@ def load(out: Path, shard: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[l
 def finish(out: Path, records: Sequence[Path]) -> list[str]:
     """Write the table, and the lists: one a source, and all in the order of ``SOURCES``."""
     write_table(out, records)
-    root = out.resolve()
-    lines: dict[str, list[str]] = {source: [] for source in SOURCES}
-    for path in records:
-        for row in shards.rows_of(path, ["identity", "source", "label"]):
-            lines[row["source"]].append(f"{root / folder(row)} {row['label']}\n")
-    lists = {f"AU_{source}": own for source, own in lines.items() if own}
-    lists["all"] = [line for own in lines.values() for line in own]
+    root = out.resolve().as_posix()
     (out / "lists").mkdir(exist_ok=True)
     for stale in (out / "lists").glob("*.txt"):  # of a source that has no sample left
         stale.unlink()
-    for name, own in lists.items():
-        write_text(out / "lists" / f"{name}.txt", "".join(own))
-    return [TABLE, *(f"lists/{name}.txt" for name in lists)]
+    lists = _lists(records)
+    for name, lines in lists.items():
+        write_text(out / name, "".join(f"{root}{line}\n" for line in lines))
+    return [TABLE, *lists]
+
+
+def _lists(records: Sequence[Path]) -> dict[str, list[str]]:
+    """Each list's lines, without the path of the dataset's folder."""
+    lines: dict[str, list[str]] = {source: [] for source in SOURCES}
+    for path in records:
+        for row in shards.rows_of(path, ["identity", "source", "label"]):
+            lines[row["source"]].append(f"/{folder(row)} {row['label']}")
+    lists = {f"lists/AU_{source}.txt": own for source, own in lines.items() if own}
+    return lists | {"lists/all.txt": [line for own in lines.values() for line in own]}
+
+
+def faults(out: Path, records: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Compare table and lists with the records, wherever the folder lay when they were written."""
+    yield from table_faults(out, records)
+    for name, lines in _lists(records).items():
+        try:
+            there = (out / name).read_bytes().decode().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            yield name, f"cannot be read ({error})"
+            continue
+        roots = {line.removesuffix(own) for line, own in zip(there, lines, strict=False)}
+        if len(there) != len(lines) or len(roots) > 1 or {*there} & roots:
+            yield name, "does not list what the records hold"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mie_x.formats.names import file_name
-from mie_x.formats.tree import TABLE, load_files, store_files, write_table
+from mie_x.formats.tree import TABLE, load_files, store_files, table_faults, write_table
 
 RECORDS = "records"
 DATA_FILES = '[metadata.parquet, "frames/**/*.png"]'
@@ -47,3 +47,8 @@ def finish(out: Path, records: Sequence[Path]) -> list[str]:
     """Write the table."""
     write_table(out, records)
     return [TABLE]
+
+
+def faults(out: Path, records: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Compare the table with the records."""
+    return table_faults(out, records)

@@ -72,6 +72,18 @@ def write_table(out: Path, records: Sequence[Path]) -> None:
             writer.close()
 
 
+def table_faults(out: Path, records: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Compare ``TABLE`` with the records it was made of: name of a file, and what is wrong."""
+    try:
+        there = pq.read_table(out / TABLE, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        yield TABLE, f"cannot be read ({error})"
+        return
+    here = pa.concat_tables([_named(pq.read_table(path)) for path in records])
+    if not there.equals(here, check_metadata=True):
+        yield TABLE, "does not hold what the records hold"
+
+
 def _named(table: pa.Table) -> pa.Table:
     """Images replaced by the columns that imagefolder looks for."""
     described = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from mie_x import shards
 from mie_x.formats.names import file_name
 from mie_x.formats.tree import LARGEST
 from mie_x.whole import whole
@@ -101,3 +102,31 @@ def _read(tar: tarfile.TarFile, name: str) -> bytes:
 def finish(out: Path, records: Sequence[Path]) -> list[str]:
     """Nothing: the shards describe themselves."""
     return []
+
+
+def faults(out: Path, records: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Compare the files in each shard, and what its JSON says, with its record."""
+    for path in records:
+        name = f"data/{path.stem}.tar"
+        try:
+            rows = shards.rows_of(path)
+            with tarfile.open(out / name, "r:") as tar:
+                names = [name for row in rows for name in _names(row)]
+                if tar.getnames() != names:
+                    yield name, "does not hold the files of its record, in their order"
+                    continue
+                for row in rows:
+                    if json.loads(_read(tar, _names(row)[-1])) != _said(row):
+                        yield name, f"says something else of {row['sample_key']} than its record"
+        except (OSError, ValueError, tarfile.TarError) as error:
+            yield name, f"cannot be read ({error})"
+
+
+def _names(row: Mapping[str, Any]) -> list[str]:
+    """Names of all the files of a row of a record."""
+    own = members(row, 2 if "onset" in row else len(row["frames"]))
+    return [*own, f"{own[0].split('.')[0]}.json"]
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("onset", "apex", "frames")}
