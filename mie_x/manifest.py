@@ -156,9 +156,11 @@ def _compare(out: Path, expected: Mapping[str, str]) -> None:
 def present(out: Path) -> list[str]:
     """Posix paths of the files in OUT that SHA256SUMS has to name, sorted; links, too."""
     found = []
-    for folder, folders, files in os.walk(out):
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        found += [(Path(folder) / name).relative_to(out).as_posix() for name in files + links]
+    for path, folders, files in os.walk(out):
+        folder = Path(path)
+        below = "" if folder == out else f"{folder.relative_to(out).as_posix()}/"
+        links = [name for name in folders if (folder / name).is_symlink()]
+        found += [below + name for name in files + links]
     return sorted(name for name in found if name not in (SUMS, LOCK))
 
 

@@ -7,7 +7,9 @@ and that no planned sample is missing without a word.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,9 +97,10 @@ def _files(folder: Path) -> list[Fault]:
     except ValueError as error:
         return [Fault(manifest.SUMS, str(error))]
     there = manifest.present(folder)
-    links = {name for name in there if (folder / name).is_symlink()}
+    kinds = {name: os.lstat(folder / name).st_mode for name in there}
+    links = {name for name, kind in kinds.items() if stat.S_ISLNK(kind)}
     faults = [Fault(name, "is a link; put the file itself there") for name in sorted(links)]
-    odd = {name for name in there if name not in links and not (folder / name).is_file()}
+    odd = {name for name, kind in kinds.items() if not stat.S_ISREG(kind)} - links
     faults += [Fault(name, "is no file, but a pipe, a socket or a device") for name in sorted(odd)]
     partial = {name for name in there if name.endswith(".partial")} - links - odd
     faults += [Fault(name, "left over from a run") for name in sorted(partial)]
