@@ -496,6 +496,45 @@ def train_generator(out: Path, device: str, **settings: Any) -> None:
     click.echo(weights)
 
 
+@main.command("train-estimator")
+@click.argument("out", type=PATH)
+@click.option("--steps", type=click.IntRange(min=1), required=True, metavar="N")
+@click.option("--photographs", type=PATH, metavar="DIR", help="To learn from as well.")
+@click.option("--aus", type=PATH, metavar="CSV", help="OpenFace's table of them: column image.")
+@click.option(
+    "--hold-out",
+    type=click.IntRange(min=0),
+    default=12,
+    show_default=True,
+    metavar="N",
+    help="Photographed people, the last by name, not to learn from.",
+)
+@click.option(
+    "--people",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    metavar="N",
+    help="Rendered people to learn from.",
+)
+@click.option("--pool", type=PATH, metavar="DIR", help="Where they are kept. Default: OUT/pool.")
+@click.option("--batch", type=click.IntRange(min=2), default=48, show_default=True, metavar="PAIRS")
+@click.option(
+    "--save-minutes", type=click.FloatRange(min=0), default=5, show_default=True, metavar="MINUTES"
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--device", default="auto", show_default=True, metavar="NAME")
+def train_estimator(out: Path, device: str, **settings: Any) -> None:
+    """Train an AU estimator in the folder OUT, or go on with the run there."""
+    from pipelines.progress import Progress
+    from pipelines.train_estimator import train_estimator as train
+
+    with bad_input():
+        progress = Progress("steps", done=None)
+        weights = train(out, device=device_named(device), progress=progress, **settings)
+    click.echo(weights)
+
+
 @main.command()
 def doctor() -> None:
     """Say what is installed, what runs where, what is missing and how to get it."""
