@@ -98,7 +98,9 @@ def _named(table: pa.Table) -> pa.Table:
             features[f"{name}_file_name"] = text
         elif name == "frames":
             clips = [[image["path"] for image in clip] for clip in values.to_pylist()]
-            columns["frames_file_names"] = pa.array(clips, pa.list_(pa.string()))
+            # the name of the list's field as Parquet has it, so that it reads back equal
+            kind = pa.list_(pa.field("element", pa.string()))
+            columns["frames_file_names"] = pa.array(clips, kind)
             features["frames_file_names"] = {"feature": text, "_type": "Sequence"}
         else:
             columns[name], features[name] = values, described[name]
