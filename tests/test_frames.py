@@ -118,10 +118,10 @@ def test_size_is_looked_at_before_a_pixel_is_decoded(side: int) -> None:
     pixels = chunk(b"IDAT", zlib.compress(bytes(10**6)))
     data = SIGNATURE + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match=f"not {side} x {side}"):
         read_png(data)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
     assert tracemalloc.get_traced_memory()[1] < 10**6
     tracemalloc.stop()
 
