@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # torch takes seconds, and a finished run does not need it
 
 FRAMES_AN_IDENTITY = 16  # of 9 pairs; the three expert onsets are one
 GROUPS_AHEAD = 3  # whose faces are loaded while the generator works
-BYTES_A_FRAME = 30_000  # of PNG: what faces without noise take (facts measured at 128 px)
+BYTES_A_FRAME = 24_000  # of PNG: what drawn faces take; photographs take more
 
 
 @dataclass(frozen=True)
