@@ -29,7 +29,7 @@ from mie_x import card, shards
 from mie_x.formats import FORMATS, record_paths
 from mie_x.plan import plan_sha256
 from mie_x.records import LABELS
-from mie_x.whole import whole, write_json, write_text
+from mie_x.whole import stays_below, whole, write_json, write_text
 
 PLAN, FAILURES, CARD = "plan.parquet", "failures.parquet", "README.md"
 MANIFEST, SUMS, LOCK = "manifest.json", "SHA256SUMS", "run.lock"
@@ -186,9 +186,8 @@ def read_sums(out: Path) -> dict[str, str]:
     sums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         sha256, name = line[:64], line[66:-1]
-        parts = name.split("/")
         odd = line != f"{sha256}  {name}\n" or not set(sha256) <= set("0123456789abcdef")
-        if odd or len(sha256) != 64 or name in sums or not name or {"", ".", ".."} & set(parts):
+        if odd or len(sha256) != 64 or name in sums or not stays_below(name):
             raise shards.Unusable(
                 f"{out / SUMS}, line {number} is damaged; delete it and run mie-x generate again"
             )

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from mie_x import plan as plans
 from mie_x.records import AUS, LABELS
-from mie_x.whole import whole
+from mie_x.whole import stays_below, whole
 
 IDENTITIES_A_SHARD = 50
 ROWS_A_GROUP = 100  # the Hub's viewer reads pages of 100 rows
@@ -191,13 +191,16 @@ def footer(path: Path) -> dict[str, Any]:
     if b"mie_x_settings" not in metadata:
         raise ValueError(f"{path} was not written by mie-x; give another --out")
     try:
-        return {
+        told = {
             key.decode().removeprefix("mie_x_"): json.loads(value)
             for key, value in metadata.items()
             if key.startswith(b"mie_x_")
         }
     except ValueError as error:
         raise damaged(path, error) from error
+    if outside := [name for name in told.get("files", ()) if not stays_below(name)]:
+        raise damaged(path, ValueError(f"names {outside[0][:80]!r} as a file of its own"))
+    return told
 
 
 def failures_of(told: Mapping[str, Any]) -> list[Failure]:

@@ -10,6 +10,16 @@ from pathlib import Path
 from typing import Any
 
 
+def stays_below(name: str) -> bool:
+    """Whether a file's NAME, as a data file tells it, can only lie below the folder it is told of.
+
+    >>> stays_below("data/a.tar"), stays_below("../a"), stays_below("/a"), stays_below("C:a")
+    (True, False, False, False)
+    """
+    odd = set(name) & set("\\:\0") or not name.isprintable()
+    return not odd and not {"", ".", ".."} & set(name.split("/"))
+
+
 def partial(path: Path) -> Path:
     """The name of PATH until it is whole."""
     return path.with_name(path.name + ".partial")

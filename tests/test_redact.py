@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from mie_x import manifest, samples
+from mie_x import manifest, samples, shards
 from mie_x.formats import FORMATS, record_paths
 from mie_x.formats.names import file_name
 from mie_x.frames import png
@@ -290,3 +290,18 @@ def test_rows_of_others_keep_every_column(dataset: Path) -> None:
     before = table()
     redact(dataset, WHO)
     assert table().equals(before) and np.unique(before["identity"].to_pylist()).size == 4
+
+
+@pytest.mark.parametrize("name", ["../victim", "/etc/hostname", "data/../../victim", "C:victim"])
+def test_a_record_cannot_name_files_of_others_as_its_own(
+    made: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    out = copied(made("webdataset"), tmp_path)
+    (tmp_path / "victim").write_text("mine")
+    path = record_paths(out, "webdataset")[0]
+    told = {**shards.footer(path), "files": {name: "0" * 64}}
+    shards.write_record(path, shards.rows_of(path), frames=2, footer=told)
+    with pytest.raises(shards.Unusable, match="as a file of its own"):
+        redact(out, WHO)
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert path.relative_to(out).as_posix() in {fault.file for fault in verify(out, deep=True)}
