@@ -85,20 +85,24 @@ def finish(out: Path) -> None:
 
     Every page of every record, and every file beside it, is read against the hashes it was written
     with, so that what was damaged while a run was stopped is not certified: ``Unusable`` names it.
+    Files that are none of the dataset's are not certified either.
     """
     told = begun(out)
     assert told is not None
     settings = told["settings"]
     records = record_paths(out, settings["format"])
     failures = [shards.Failure(**entry) for entry in told["left_out"]]
+    names = [PLAN, FAILURES, CARD, MANIFEST]
     for path in records:
-        failures += shards.failures_of(shards.footer(path))
+        footer = shards.footer(path)
+        failures += shards.failures_of(footer)
+        names += [path.relative_to(out).as_posix(), *footer["files"]]
     shards.write_failures(out / FAILURES, failures)
-    FORMATS[settings["format"]].finish(out, records)
+    names += FORMATS[settings["format"]].finish(out, records)
     listed = _described(out, records, failures, told)
     write_text(out / CARD, card.dataset_card(listed))
     write_json(out / MANIFEST, listed)
-    write_text(out / SUMS, _lines(sha256_of(out, present(out))))
+    write_text(out / SUMS, _lines(sha256_of(out, names)))
 
 
 def _described(
@@ -154,7 +158,7 @@ def _compare(out: Path, expected: Mapping[str, str]) -> None:
 
 
 def present(out: Path) -> list[str]:
-    """Posix paths of the files in OUT that SHA256SUMS has to name, sorted; links, too."""
+    """Posix paths of all files in OUT that SHA256SUMS could name, sorted; links, too."""
     found = []
     for path, folders, files in os.walk(out):
         folder = Path(path)

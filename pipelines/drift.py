@@ -44,6 +44,11 @@ def refuse(out: Path, settings: Mapping[str, Any], places: Sequence[Place]) -> N
     for path in record_paths(out, settings["format"]):
         here = {place.identity: place.told() for place in places}
         there = footers[path]["faces"]
+        redacted = set(told["redacted"]) if told is not None else set()
+        if any(manifest.redacted_name(face[0]) in redacted for face in there):
+            raise ValueError(
+                f"{path} holds a person who was to be taken out; run the same mie-x redact again"
+            )
         _refuse_faces(out, there, [here.get(face[0], [None] * 4) for face in there], failed)
 
 

@@ -278,7 +278,8 @@ class Run:
         if not path.exists():
             return None
         told = shards.footer(path)
-        if [face[0] for face in told["faces"]] != [p.identity for p in self._planned(shard)]:
+        there = [face[0] for face in told["faces"]]
+        if there != [place.identity for place in self._planned(shard)]:
             raise shards.Unusable(f"{path} holds other people than are planned for it; delete it")
         return told if all((self.out / name).exists() for name in told["files"]) else None
 

@@ -482,7 +482,7 @@ def test_a_run_that_is_told_to_stop_ends_at_once_and_says_how_to_go_on(
         process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == code
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15  # alone on the machine it takes one or two
     lines = said.strip().splitlines()
     assert lines[-1].startswith("  mie-x generate --ids 400") and "Traceback" not in said
     assert not list(out.rglob("*.partial")) and not (out / manifest.LOCK).exists()

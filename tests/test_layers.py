@@ -74,8 +74,8 @@ def test_a_wrong_direction_is_seen(module: str, source: str) -> None:
 
 def test_nothing_heavy_comes_with_the_records_formats_and_command() -> None:
     code = (
-        "import sys, mie_x.cli, mie_x.plan, mie_x.manifest, mie_x.samples, mie_x.verify, mie_x.faces,"
-        "au_sources, pipelines.generate, pipelines.redact;"
+        "import sys, mie_x.cli, mie_x.plan, mie_x.manifest, mie_x.samples, mie_x.verify,"
+        "mie_x.faces, au_sources, pipelines.generate, pipelines.redact;"
         "print([name for name in ('torch', 'facenet_pytorch', 'feat') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

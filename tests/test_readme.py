@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from mie_x import samples
-from mie_x.manifest import read_manifest
 from mie_x.cli import main
+from mie_x.manifest import read_manifest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -15,14 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from au_sources import Expert
 from mie_x import manifest, samples, shards
 from mie_x.formats import FORMATS, record_paths
 from mie_x.formats.names import file_name
 from mie_x.frames import png
 from mie_x.records import Sample
 from mie_x.verify import verify
+from pipelines.generate import prepare, run
+from pipelines.inputs import Place, Pool
 from pipelines.redact import redact
-from tests.conftest import PEOPLE, copied, make_dataset, noise
+from tests.conftest import PEOPLE, blobs, copied, make_dataset, noise
 
 WHO = "größe"  # in the first shard; one picture of hers is among those left out
 OTHERS = [identity for identity in PEOPLE if identity != WHO]
@@ -305,3 +308,27 @@ def test_a_record_cannot_name_files_of_others_as_its_own(
         redact(out, WHO)
     assert (tmp_path / "victim").read_text() == "mine"
     assert path.relative_to(out).as_posix() in {fault.file for fault in verify(out, deep=True)}
+
+
+def test_a_run_does_not_go_on_from_a_stopped_redaction(tmp_path: Path, tiny_weights: Path) -> None:
+    people = tuple(Place(face.identity, face.path, face) for face in blobs("ab"))
+    pool = Pool(people, {"kind": "rendered", "ids": 2}, {})
+    asked = {"seed": 0, "weights": tiny_weights}
+    out = run(prepare(tmp_path / "out", pool, {"exp": Expert()}, **asked))  # type: ignore[arg-type]
+    told = manifest.begun(out)
+    assert told is not None
+    plan = manifest.planned(out)
+    manifest.unfinish(out)
+    told |= {"redacted": [manifest.redacted_name("a")], "faces": told["faces"][1:]}
+    manifest.begin(out, plan.filter(pc.not_equal(plan["identity"], "a")), told)
+    with pytest.raises(ValueError, match="run the same mie-x redact again"):
+        prepare(out, pool, {"exp": Expert()}, **asked)  # type: ignore[arg-type]
+    redact(out, "a")
+    assert verify(out, deep=True) == []
+
+
+def test_files_of_strangers_are_not_certified(made: Callable[[str], Path], tmp_path: Path) -> None:
+    out = copied(made("parquet"), tmp_path)
+    (out / "notes.txt").write_text("mine")
+    redact(out, WHO)
+    assert [str(fault) for fault in verify(out)] == ["notes.txt: does not belong here"]
