@@ -438,6 +438,19 @@ def preview(folder: Path, out: Path, count: int) -> None:
         click.echo(draw(folder, out, count=count))
 
 
+@main.command()
+@click.argument("folder", type=PATH)
+@click.option("--out", type=PATH, default=Path("quality"), show_default=True, metavar="DIR")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Samples. Default: all.")
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores, metavar="N")
+def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
+    """Measure whether the dataset in FOLDER shows what it asked for: tables and pictures."""
+    from pipelines.quality import quality as report
+
+    with bad_input():
+        click.echo(report(folder, out, count=count, workers=workers))
+
+
 @main.command("train-generator")
 @click.argument("out", type=PATH)
 @click.option("--steps", type=click.IntRange(min=1), required=True, metavar="N")
