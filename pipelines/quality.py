@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from mie_x import fidelity
 from mie_x.frames import pixel_sha256
-from mie_x.manifest import read_manifest
+from mie_x.manifest import planned, read_manifest
 from mie_x.records import AUS, SOURCES, Aus, Sample
 from mie_x.samples import read
 from mie_x.whole import whole, write_json, write_text
@@ -45,6 +45,7 @@ BATCH = 32  # samples handed to a process at a time
 CLEAR = 0.05  # a requested change whose sign has to be seen: a quarter of an OpenFace unit
 FEWEST = 8  # clear changes of which a slope or a correlation is told
 OTHERS = 200  # identities that are compared with one another by texture
+DRAWN = 600  # samples that the renderer draws, too, where it knows the face
 NAMED = 10  # samples or identities named in a list
 LEAST = 0.001  # grey levels: where logarithmic axes begin
 DOTS = 3000  # samples shown in a plot
@@ -58,8 +59,9 @@ Table = list[list[str]]
 class Measured:
     """What one sample shows. ``asked`` and ``found`` are (17,) changes of AUs.
 
-    ``found``, ``inside`` and ``outside`` are None where faces are not aligned. ``bits`` and
-    ``textures`` (onset, apex) are kept of some samples only: of one of each identity.
+    ``found``, ``inside`` and ``outside`` are None where faces are not aligned; ``drawn`` is what is
+    found in frames that the renderer drew of the same person and AUs, of some samples. ``bits`` and
+    ``textures`` (onset, apex) are kept of the first sample of each identity.
     """
 
     key: str
@@ -67,6 +69,7 @@ class Measured:
     source: str
     asked: Aus
     found: Aus | None
+    drawn: Aus | None
     motion: float
     near_copy: bool
     inside: float | None
@@ -98,13 +101,19 @@ def quality(
     step = _step(listed, count)
     faces = listed["settings"]["faces"]
     aligned = faces["kind"] == "rendered" or faces["align"] == "similarity"
+    total = -(-listed["samples"] // step)
+    seeds = _seeds(folder, range(0, listed["samples"], step)) if faces["kind"] == "rendered" else {}
     tasks = joblib.Parallel(
         n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None
     )(
-        joblib.delayed(measure)(samples, new, differences if aligned else None)
+        joblib.delayed(measure)(
+            samples,
+            new=new,
+            seeds=[seeds.get(sample.key) for sample in samples],
+            differences=differences if aligned else None,
+        )
         for samples, new in _batches(read(folder, step=step))
     )
-    total = -(-listed["samples"] // step)
     every = itertools.chain.from_iterable(tasks)
     found = list(counted(every, total, "samples measured"))
     figures = {
@@ -175,6 +184,17 @@ def _instrument(
     return told, ours
 
 
+def _seeds(folder: Path, rows: Sequence[int]) -> dict[str, int]:
+    """Sample key -> the seed of its face, of about ``DRAWN`` of the measured samples.
+
+    ROWS are those of the dataset, which are the plan's but for samples that failed.
+    """
+    plan = planned(folder)
+    chosen = np.random.default_rng(0).permutation(len(rows))[:DRAWN]
+    some = plan.select(["sample_key", "face"]).take(sorted(rows[n] for n in chosen)).to_pylist()
+    return {row["sample_key"]: int(row["face"].removeprefix("render:")) for row in some}
+
+
 def _batches(samples: Iterable[Sample]) -> Iterator[tuple[list[Sample], list[bool]]]:
     """Samples, and whether each is the first that is met of its identity."""
     met: set[str] = set()
@@ -188,12 +208,20 @@ def _batches(samples: Iterable[Sample]) -> Iterator[tuple[list[Sample], list[boo
 
 
 def measure(
-    samples: Sequence[Sample], new: Sequence[bool], differences: fidelity.Differences | None
+    samples: Sequence[Sample],
+    *,
+    new: Sequence[bool],
+    seeds: Sequence[int | None],
+    differences: fidelity.Differences | None,
 ) -> list[Measured]:
-    """Measure SAMPLES; NEW ones are the first of their identity. No DIFFERENCES: not aligned."""
+    """Measure SAMPLES: NEW ones are the first of their identity, those with SEEDS drawn faces.
+
+    Without DIFFERENCES faces are not aligned, and what depends on the place is not measured.
+    """
     onsets = np.stack([sample.frames[0] for sample in samples])
     apexes = np.stack([sample.frames[sample.apex] for sample in samples])
     found = None if differences is None else differences(onsets, apexes)
+    drawn = _drawn(samples, seeds, differences)
     answer = []
     for number, (sample, onset, apex) in enumerate(zip(samples, onsets, apexes, strict=True)):
         assert sample.aus is not None
@@ -210,6 +238,7 @@ def measure(
                 source=sample.key.rsplit("_", 2)[1],
                 asked=sample.aus[sample.apex] - sample.aus[0],
                 found=None if found is None else found[number],
+                drawn=drawn.get(number),
                 motion=fidelity.motion(onset, apex),
                 near_copy=fidelity.is_near_copy(onset, apex),
                 inside=inside,
@@ -223,14 +252,35 @@ def measure(
     return answer
 
 
+def _drawn(
+    samples: Sequence[Sample],
+    seeds: Sequence[int | None],
+    differences: fidelity.Differences | None,
+) -> dict[int, Aus]:
+    """Place -> what is found in the renderer's own frames of the same people and AUs."""
+    from mie_x.renderer import draw_person, draw_view, render  # torch
+
+    known = {place: seed for place, seed in enumerate(seeds) if seed is not None}
+    if differences is None or not known:
+        return {}
+    pairs = []
+    for place, seed in known.items():
+        aus = samples[place].aus
+        assert aus is not None
+        vectors = aus[[0, samples[place].apex]]
+        pairs.append(render([draw_person(seed)] * 2, [draw_view(seed)] * 2, vectors).images)
+    onsets, apexes = np.stack(pairs, axis=1)
+    return dict(zip(known, differences(onsets, apexes), strict=True))
+
+
 def _data(settings: Mapping[str, Any]) -> str:
-    """Whose faces and movements, for titles: "rendered faces; stand-in motions: mie, mae"."""
+    """Whose faces and movements, for titles: "rendered faces, stand-in motions (mie, mae)"."""
     sources = settings["sources"]
     kinds: dict[str, list[str]] = defaultdict(list)
     for name in (name for name in SOURCES if name in sources):
         kinds[_kind(name, sources[name]["stand_in"])].append(name)
     faces = "rendered faces" if settings["faces"]["kind"] == "rendered" else "animated photographs"
-    return "; ".join([faces, *(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())])
+    return ", ".join([faces, *(f"{kind} ({', '.join(names)})" for kind, names in kinds.items())])
 
 
 def _kind(source: str, stand_in: bool) -> str:
@@ -254,13 +304,25 @@ def _note(settings: Mapping[str, Any]) -> str:
 def _aus(found: Sequence[Measured]) -> dict[str, Any]:
     asked = np.stack([one.asked for one in found])
     answers = np.stack([np.asarray(one.found) for one in found])
-    return {
-        "all": agreement(asked.ravel(), answers.ravel()),
-        "by_au": {str(au): agreement(asked[:, n], answers[:, n]) for n, au in enumerate(AUS)},
+    told: dict[str, Any] = {
+        **_by_au(asked, answers),
         "by_source": {
             source: agreement(asked[rows].ravel(), answers[rows].ravel())
             for source, rows in _rows(found).items()
         },
+        "drawn": None,
+    }
+    drawn = [(one.asked, one.drawn) for one in found if one.drawn is not None]
+    if drawn:
+        told["drawn"] = _by_au(*(np.stack(vectors) for vectors in zip(*drawn, strict=True)))
+    return told
+
+
+def _by_au(asked: Aus, answers: Aus) -> dict[str, Any]:
+    """Agreement of changes (N, 17), of each AU and of all."""
+    return {
+        "all": agreement(asked.ravel(), answers.ravel()),
+        "by_au": {str(au): agreement(asked[:, n], answers[:, n]) for n, au in enumerate(AUS)},
     }
 
 
@@ -533,6 +595,7 @@ def _draw_place(found: Sequence[Measured], figures: Mapping[str, Any]) -> Figure
     )
     for ticks in (axis.xaxis, axis.yaxis):
         ticks.set_major_formatter("{x:g}")
+        ticks.set_minor_formatter("")
     axis.legend(frameon=False, loc="upper left")
     return figure
 
@@ -557,12 +620,12 @@ def _draw_identity(found: Sequence[Measured], figures: Mapping[str, Any]) -> Fig
 
 
 _REPORT = """\
-# What a dataset shows of what it asked for
+# What a dataset of {data} shows of what it asked for
 
 **{note}**
 
-Data: {data}. {measured:,} of {samples:,} samples measured{every}, of {identities:,} identities,
-between onset and apex frame. Generator `{weights}`, trained on: {trained_on}. Every figure is in
+{measured:,} of {samples:,} samples measured{every}, of {identities:,} identities, between onset
+and apex frame. Generator `{weights}`, trained on: {trained_on}. Every figure is in
 `{figures}`.
 
 ## Does each AU change as requested
@@ -606,11 +669,16 @@ Slope of those, with its standard error: 1 where the change found is as large as
 0 where nothing is found. Right sign: of those, too. Correlation: over all samples, those with no
 change requested among them. Found unasked: mean change found where none was requested; a slope
 means little where that is as large as the changes requested. The instrument errs, too: what is
-missing here may be missing in it. "-": fewer than {fewest} clear changes.
+missing here may be missing in it. "-": fewer than {fewest} clear changes.{drawn}
 
 {table}
 
 ![Change of each AU, requested and found](aus.png)"""
+
+_AUS_DRAWN = """
+
+Slope, drawn: what it finds in frames that the renderer itself drew of the same people and AUs (of
+{count} samples at most), and so the slope that a generator without a fault would have."""
 
 _PLACE = """\
 Mean absolute difference in grey levels, in the part of the face that the requested AUs may change,
@@ -682,13 +750,29 @@ def _report_aus(figures: Mapping[str, Any]) -> str:
                 name,
                 f"{one['asked']:,}",
                 f"{one['clear']:,}",
-                "-" if one["slope"] is None else f"{one['slope']:.2f} ± {one['slope_error']:.2f}",
+                _slope(one),
                 _number(one["correlation"]),
                 _percent(one["right_sign"]),
                 _number(one["unasked"], 3),
             ]
         )
-    return _AUS.format(instrument=said, clear=CLEAR, fewest=FEWEST, table=_markdown(rows))
+    drawn = figures["aus"]["drawn"]
+    if drawn is not None:
+        ideal = {f"AU{au}": one for au, one in drawn["by_au"].items()} | {"all": drawn["all"]}
+        rows[0].append("slope, drawn")
+        for row in rows[1:]:
+            row.append(_slope(ideal[row[0]]) if row[0] in ideal else "")
+    return _AUS.format(
+        instrument=said,
+        clear=CLEAR,
+        fewest=FEWEST,
+        drawn="" if drawn is None else _AUS_DRAWN.format(count=DRAWN),
+        table=_markdown(rows),
+    )
+
+
+def _slope(one: Mapping[str, Any]) -> str:
+    return "-" if one["slope"] is None else f"{one['slope']:.2f} ± {one['slope_error']:.2f}"
 
 
 def _motion_table(motion: Mapping[str, Any]) -> Table:

@@ -23,6 +23,7 @@ from pipelines.quality import (
     FIGURES,
     PICTURES,
     REPORT,
+    Measured,
     _aus,
     _duplicates,
     _step,
@@ -40,6 +41,12 @@ def energy(onsets: Frames, apexes: Frames) -> Aus:
     inside = [change[:, band].mean(axis=1) for band in bands()]
     found: Aus = np.clip(np.stack(inside, axis=1) / 10, 0, 1).astype(np.float32)
     return found
+
+
+def measured(
+    samples: list[Sample], new: list[bool], seeds: list[int | None] | None = None
+) -> list[Measured]:
+    return measure(samples, new=new, seeds=seeds or [None] * len(samples), differences=energy)
 
 
 def test_agreement_by_hand() -> None:
@@ -99,7 +106,7 @@ def test_the_report_of_noise_says_what_the_data_is(
     report = (out / REPORT).read_text("utf-8")
     assert "No figure here is one on micro-expressions" in report
     assert "the motions of mie are stand-ins" in report
-    assert "stand-in motions: mie" in told["dataset"]["data"]
+    assert "stand-in motions (mie)" in report.splitlines()[0]
     assert told["identity"]["same"] < 0.7  # noise after noise is nobody's face
     assert told["place"]["more_outside_than_inside"] > 0.2
     assert told["motion"]["near_copies"] == 0
@@ -134,7 +141,7 @@ def test_names_from_outside_do_not_shape_the_report(tmp_path: Path) -> None:
 def test_clips_are_measured_at_their_apex(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "made", "parquet", frames=4, course="full")
     samples = list(read(folder))[:3]
-    found = measure(samples, [True, True, False], energy)
+    found = measured(samples, [True, True, False])
     for sample, one in zip(samples, found, strict=True):
         assert sample.aus is not None
         assert sample.apex == 2
@@ -145,7 +152,7 @@ def test_clips_are_measured_at_their_apex(tmp_path: Path) -> None:
 
 
 def test_duplicates_are_counted_and_named(made: Callable[[str], Path]) -> None:
-    found = measure(list(read(made("parquet")))[:12], [n % 6 == 0 for n in range(12)], energy)
+    found = measured(list(read(made("parquet")))[:12], [n % 6 == 0 for n in range(12)])
     assert found[0].identity != found[11].identity
     clean = _duplicates(found)
     assert clean["samples_with_the_pixels_of_another"] == 0
@@ -198,7 +205,8 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_truly_moves_as_asked_is_told_so() -> None:
-    samples = []
+    samples: list[Sample] = []
+    seeds: list[int | None] = []
     for seed in range(70, 74):
         rng = np.random.default_rng(seed)
         aus = np.zeros((7, len(AUS)), np.float32)
@@ -209,12 +217,18 @@ def test_what_truly_moves_as_asked_is_told_so() -> None:
             Sample(f"{seed}_exp_{n}", images[[0, n]], 0, str(seed), None, aus[[0, n]])
             for n in range(1, 7)
         ]
-    found = measure(samples, [True] * len(samples), energy)
+        seeds += [seed, *[None] * 5]
+    found = measured(samples, [True] * len(samples), seeds)
     for au in ("1", "26"):
         told = _aus(found)["by_au"][au]
         assert told["correlation"] > 0.8
         assert told["right_sign"] == 1
         assert told["slope"] > 10 * told["slope_error"]
         assert told["unasked"] < 0.01
+    for one, known in zip(found, seeds, strict=True):
+        assert (one.drawn is None) == (known is None)
+        if one.drawn is not None and one.found is not None:  # the frames are the renderer's already
+            assert one.drawn.tolist() == one.found.tolist()
+    assert _aus(found)["drawn"]["all"]["asked"] == 4
     assert all(one.cosine > 0.7 for one in found)
     assert all(one.outside is not None and one.outside < 0.05 for one in found)
