@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ BATCH = 32  # samples handed to a process at a time
 CLEAR = 0.05  # a requested change whose sign has to be seen: a quarter of an OpenFace unit
 FEWEST = 8  # clear changes of which a slope or a correlation is told
 OTHERS = 200  # identities that are compared with one another by texture
+LETTERS_AN_INCH = 11  # of a plot's title
 DRAWN = 600  # samples that the renderer draws, too, where it knows the face
 NAMED = 10  # samples or identities named in a list
 LEAST = 0.001  # grey levels: where logarithmic axes begin
@@ -487,7 +489,8 @@ def _figure(title: str, figures: Mapping[str, Any], width: float, height: float)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(f"{title}\n{figures['dataset']['data']}", fontsize=11)
+    data = textwrap.wrap(figures["dataset"]["data"], int(LETTERS_AN_INCH * width))
+    figure.suptitle("\n".join([title, *data]), fontsize=11)
     return figure
 
 
@@ -513,11 +516,11 @@ def _draw_aus(found: Sequence[Measured], figures: Mapping[str, Any]) -> Figure:
                 alpha=0.5,
             )
         told = figures["aus"]["by_au"][str(au)]
+        said = "too few changes"
         if told["slope"] is not None:
             axis.axline((0, 0), slope=told["slope"], color="black", linewidth=1)
-        axis.set_title(
-            f"AU{au}: slope {_number(told['slope'])}, r {_number(told['correlation'])}", fontsize=9
-        )
+            said = f"slope {_number(told['slope'])}, r {_number(told['correlation'])}"
+        axis.set_title(f"AU{au}: {said}", fontsize=9)
     margin = max(0.05 * float(np.ptp(asked)), 1e-3)
     axes[0, 0].set_xlim(asked.min() - margin, asked.max() + margin)
     low, high = min(asked.min(), answers.min()), max(asked.max(), answers.max())
