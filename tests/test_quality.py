@@ -27,6 +27,7 @@ from pipelines.quality import (
     _aus,
     _duplicates,
     _step,
+    _thinned,
     agreement,
     escaped,
     measure,
@@ -165,6 +166,12 @@ def test_duplicates_are_counted_and_named(made: Callable[[str], Path]) -> None:
     people = sorted([found[0].identity, found[11].identity])
     assert told["identities_that_share_a_frame_named"] == people
     assert told["pairs_of_identities_that_look_the_same"] == 1
+
+
+def test_textures_are_kept_of_so_many_identities_only(made: Callable[[str], Path]) -> None:
+    found = measured(list(read(made("parquet")))[:6], [True, False, True, True, False, False])
+    kept = [one.textures is not None for one in _thinned(found, most=2)]
+    assert kept == [True, False, True, False, False, False]
 
 
 def test_places_are_not_told_of_faces_that_are_not_aligned(
