@@ -189,23 +189,25 @@ def measured(
 ) -> list[dict[str, Any]]:
     """What the CLIPS (T, 128, 128, 3) of one person's FACE show: a dict for each of their ROWS.
 
-    ``measured_delta_aus`` (17,) float32 in [-1, 1]; ``identity_cosine`` of face and apex;
-    ``changed_outside`` of the AUs that the row's ``onset_aus`` and ``apex_aus`` differ in.
+    ``measured_delta_aus`` (17,) in [-1, 1]; ``identity_cosine`` of face and apex;
+    ``changed_outside`` of the AUs that the row's ``onset_aus`` and ``apex_aus`` differ in. Plain
+    numbers that float32 holds: a table and a JSON file tell them alike.
     """
     own = identity_vector(face)
     onsets = np.stack([clip[0] for clip in clips])
     apexes = np.stack(
         [clip[row.get("apex_frame", -1)] for clip, row in zip(clips, rows, strict=True)]
     )
-    return [
-        {
-            "measured_delta_aus": deltas,
-            "identity_cosine": float(own @ identity_vector(apex)),
-            "changed_outside": changed_outside(
-                onset, apex, asked_aus(row["onset_aus"], row["apex_aus"])
-            ),
-        }
-        for row, onset, apex, deltas in zip(
-            rows, onsets, apexes, differences(onsets, apexes), strict=True
+    answer = []
+    for row, onset, apex, deltas in zip(
+        rows, onsets, apexes, differences(onsets, apexes), strict=True
+    ):
+        asked = asked_aus(row["onset_aus"], row["apex_aus"])
+        answer.append(
+            {
+                "measured_delta_aus": deltas.astype(np.float32).tolist(),
+                "identity_cosine": float(np.float32(own @ identity_vector(apex))),
+                "changed_outside": float(np.float32(changed_outside(onset, apex, asked))),
+            }
         )
-    ]
+    return answer

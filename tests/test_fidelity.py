@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 import numpy as np
@@ -138,10 +139,12 @@ def test_what_is_measured_of_a_person_fits_each_row() -> None:
         [pair, clip],
         differences=rise,
     )
-    assert one["measured_delta_aus"].tolist() == rise(face[None], smile[None])[0].tolist()
-    assert two["measured_delta_aus"].tolist() == rise(face[None], drop[None])[0].tolist()
+    assert one["measured_delta_aus"] == rise(face[None], smile[None])[0].tolist()
+    assert two["measured_delta_aus"] == rise(face[None], drop[None])[0].tolist()
     assert one["identity_cosine"] == pytest.approx(identity_cosine(face, smile))
     assert two["changed_outside"] == changed_outside(face, drop, [26])
+    assert json.loads(json.dumps(one)) == one
+    assert np.float32(one["identity_cosine"]) == one["identity_cosine"]
     assert one.keys() == {"measured_delta_aus", "identity_cosine", "changed_outside"}
 
 
