@@ -4,7 +4,8 @@ Both branches see 128 x 96 px, the face without most of its background, in a few
 that resolution, and end in a grid of 4 x 3 places, because an action unit has its place in an
 aligned face.
 
-- ``absolute`` sees one frame, its brightness and contrast taken out.
+- ``absolute`` sees one frame, its brightness and contrast taken out, and what stays of it when
+  light is taken out as well.
 - ``relative`` sees two frames of the same face: what they have in common, their difference
   amplified, and how far the skin moved between them, by least squares over small windows (Lucas
   and Kanade, 1981). At micro intensity that movement is a fraction of a pixel, which the difference
@@ -37,7 +38,7 @@ class Estimator(nn.Module):
     def __init__(self, *, width: int = 32) -> None:
         super().__init__()
         self.width = width
-        self.absolute = Branch(12, width)
+        self.absolute = Branch(16, width)
         self.relative = Branch(15, width)
 
     def intensities(self, frames: Tensor) -> Tensor:
@@ -65,8 +66,14 @@ class Branch(nn.Module):
         for before, after in pairwise(widths):  # ... (8, 6)
             layers += [convolution(before, after, stride=2), nn.ReLU(), Residual(after)]
         self.features = nn.Sequential(*layers)
-        self.hidden = nn.Linear(PLACES[0] * PLACES[1] * widths[-1], 4 * width)
+        # Without a norm here all hidden units die within a few steps: most AUs of a face are 0.
+        self.hidden = nn.Sequential(
+            nn.Linear(PLACES[0] * PLACES[1] * widths[-1], 4 * width, bias=False),
+            nn.BatchNorm1d(4 * width),
+        )
         self.answer = nn.Linear(4 * width, len(AUS))
+        with torch.no_grad():
+            self.answer.weight.mul_(0.1)  # AUs are small numbers: begin there
 
     def forward(self, planes: Tensor) -> Tensor:
         features = self.features(planes.contiguous(memory_format=torch.channels_last))
@@ -94,11 +101,25 @@ def convolution(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
 
 
 def look(frames: Tensor) -> Tensor:
-    """(N, 3, 128, 128) in [0, 1] -> (N, 12, 64, 48): pixels of 2 x 2, of mean 0 and deviation 1."""
+    """(N, 3, 128, 128) in [0, 1] -> (N, 16, 64, 48): pixels of 2 x 2, of mean 0 and deviation 1.
+
+    Of the three colours, then of the luma without what changes slowly.
+    """
     seen = frames[..., SIDES]
-    seen = seen - seen.mean(dim=(2, 3), keepdim=True)
-    deviation = seen.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    return F.pixel_unshuffle(seen / deviation.clamp(min=DARKEST), 2)
+    colours = seen - seen.mean(dim=(2, 3), keepdim=True)
+    deviation = colours.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    skin, contrast = _skin(seen[:, None])
+    planes = [colours / deviation.clamp(min=DARKEST), skin / contrast]
+    return F.pixel_unshuffle(torch.cat(planes, dim=1), 2)
+
+
+def _skin(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Lumas (N, K, H, W) of FRAMES (N, K, 3, H, W) without slow changes; their deviation."""
+    luma = (frames * torch.tensor(LUMA, device=frames.device)[:, None, None]).sum(dim=2)
+    shade = F.avg_pool2d(luma, (SHADE, 1), 1, (SHADE // 2, 0), count_include_pad=False)
+    luma = luma - F.avg_pool2d(shade, (1, SHADE), 1, (0, SHADE // 2), count_include_pad=False)
+    deviation = luma.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return luma, deviation.clamp(min=DARKEST)
 
 
 def compare(onsets: Tensor, apexes: Tensor) -> Tensor:
@@ -109,10 +130,7 @@ def compare(onsets: Tensor, apexes: Tensor) -> Tensor:
     planes stay and the others are the negatives, to the bit.
     """
     pair = torch.stack([onsets, apexes], dim=1)[..., SIDES]
-    luma = (pair * torch.tensor(LUMA, device=pair.device)[:, None, None]).sum(dim=2)
-    shade = F.avg_pool2d(luma, (SHADE, 1), 1, (SHADE // 2, 0), count_include_pad=False)
-    luma = luma - F.avg_pool2d(shade, (1, SHADE), 1, (0, SHADE // 2), count_include_pad=False)
-    deviation = luma.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=DARKEST)
+    luma, deviation = _skin(pair)
     luma = luma / deviation
     mean, difference = (luma[:, :1] + luma[:, 1:]) / 2, luma[:, 1:] - luma[:, :1]
     colours = F.avg_pool2d((pair[:, 1] - pair[:, 0]) / deviation, 2)
@@ -124,7 +142,8 @@ def compare(onsets: Tensor, apexes: Tensor) -> Tensor:
 def movement(mean: Tensor, difference: Tensor) -> Tensor:
     """Where DIFFERENCE says that MEAN (N, 1, H, W) moved: (N, 4, H/2, W/2), x and y in (-1, 1).
 
-    tanh of pixels, over WINDOW and over a window of twice its reach.
+    tanh of pixels, over WINDOW and over a window of twice its reach, less what the whole picture
+    moved: two frames are never framed quite alike.
     """
     padded = F.pad(F.avg_pool2d(mean, 3, 1, 1, count_include_pad=False), (1, 1, 1, 1), "replicate")
     right = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
@@ -135,10 +154,14 @@ def movement(mean: Tensor, difference: Tensor) -> Tensor:
     )
     near = F.avg_pool2d(products, WINDOW, 2, WINDOW // 2, count_include_pad=False)
     wide = F.avg_pool2d(near, WINDOW, 1, WINDOW // 2, count_include_pad=False)
-    moved = []
-    for sums in (near, wide):
-        xx, yy, xy, xt, yt = sums.unbind(dim=1)
-        xx, yy = xx + STILL, yy + STILL
-        scale = -1 / (xx * yy - xy * xy)
-        moved += [scale * (yy * xt - xy * yt), scale * (xx * yt - xy * xt)]
-    return torch.tanh(torch.stack(moved, dim=1))
+    whole = near.mean(dim=(2, 3), keepdim=True)
+    moved = _solved(near), _solved(wide)
+    return torch.tanh(torch.cat(moved, dim=1) - _solved(whole).repeat(1, 2, 1, 1))
+
+
+def _solved(products: Tensor) -> Tensor:
+    """Least squares movement (N, 2, H, W) of the five mean products xx, yy, xy, xt, yt."""
+    xx, yy, xy, xt, yt = products.unbind(dim=1)
+    xx, yy = xx + STILL, yy + STILL
+    scale = -1 / (xx * yy - xy * xy)
+    return torch.stack([scale * (yy * xt - xy * yt), scale * (xx * yt - xy * xt)], dim=1)

@@ -531,7 +531,7 @@ def train_generator(out: Path, device: str, **settings: Any) -> None:
     help="Rendered people to learn from.",
 )
 @click.option("--pool", type=PATH, metavar="DIR", help="Where they are kept. Default: OUT/pool.")
-@click.option("--batch", type=click.IntRange(min=2), default=48, show_default=True, metavar="PAIRS")
+@click.option("--batch", type=click.IntRange(min=2), default=32, show_default=True, metavar="PAIRS")
 @click.option(
     "--save-minutes", type=click.FloatRange(min=0), default=5, show_default=True, metavar="MINUTES"
 )
