@@ -9,6 +9,7 @@ neither workers nor a stopped and resumed run change a byte. On a GPU many ident
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import os
@@ -333,13 +334,15 @@ class Run:
             batch=self.batch,
             main=os.getpid(),
         )
-        made: Any = joblib.Parallel(
+        parallel = joblib.Parallel(
             n_jobs=self.workers,
             return_as="generator",
             batch_size=1,
             pre_dispatch="2*n_jobs",
             max_nbytes=None,  # tasks hold no arrays: no folder for shared memory is needed
-        )(joblib.delayed(make)(place, self._rows(place)) for place in places)
+        )
+        with without_interrupts():  # the call starts the workers
+            made: Any = parallel(joblib.delayed(make)(place, self._rows(place)) for place in places)
         return iter(made)
 
     def made_in_groups(self, places: Sequence[Place]) -> Iterator[Made]:
@@ -378,7 +381,8 @@ class Run:
             own = {n: frames[whose == k] for k, n in enumerate(there)}
             return [(needed[n], own.get(n, face)) for n, face in enumerate(faces)]
 
-        loading = collections.deque(load(group) for group in groups[:GROUPS_AHEAD])
+        with without_interrupts():  # the first task starts the workers
+            loading = collections.deque(load(group) for group in groups[:GROUPS_AHEAD])
         drawing: collections.deque[Future[list[Drawn]]] = collections.deque()
         encoding: collections.deque[Future[Made]] = collections.deque()
         feeder = ThreadPoolExecutor(1)
@@ -432,12 +436,29 @@ def _generator(weights: Path | None, sha256: str, unsafe_pickle: bool) -> Genera
     return loaded.generator.eval()
 
 
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Do without Ctrl-C inside, for some hundredths of a second; processes started here always do.
+
+    A terminal tells every process of a run; workers would die of it with a traceback each, and
+    they are to leave it to this one. (A blocked signal would be inherited as well, but loky's
+    resource tracker unblocks it.)
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @functools.lru_cache(maxsize=1)
 def _settle(main: int) -> None:
-    """Make a worker process leave Ctrl-C to the run's own process, and end when that is gone."""
+    """Make a worker process end when the run's own process is gone, however it went."""
     if os.getpid() == main:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
