@@ -1,8 +1,9 @@
 """Does a clip show what was asked of it? Measures of an onset and an apex that need no download.
 
 Frames are (128, 128, 3) uint8 RGB, aligned to the template of ``mie_x.faces``. Drawn faces in
-poses of their own are near enough: of 20 of them, animated by the renderer itself, .25 % of the
-change of an AU at 0.3 fell outside of the bands used here (.2 % outside of each face's own).
+poses of their own are near enough: of 20 of them, animated by the renderer itself, .4 % of the
+change of an AU at 0.3 fell outside of the bands used here (.25 % where the face was aligned first,
+.2 % outside of each face's own bands).
 
 1. T. Ahonen, A. Hadid, M. Pietikäinen, "Face Description with Local Binary Patterns", TPAMI 2006.
 """
