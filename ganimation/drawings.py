@@ -3,6 +3,7 @@
 The renderer gives what photographs cannot: source, target AUs and the true target frame. Drawing
 takes longer than training on what is drawn, so it is done once, by a process of its own, into a
 folder with a file a person; a file is there when it is whole. Training takes what is there.
+(Photographs that are moved by a drawn person's field, ``photographs``, are kept in the same way.)
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +128,36 @@ def count_drawn(folder: Path, people: int, *, start: int = 0) -> int:
     while number < people and clip_path(folder, number).exists():
         number += 1
     return number
+
+
+@dataclass(slots=True, eq=False)
+class Pool:
+    """A FOLDER of PEOPLE, DRAWN of which are there without a gap; PROCESS may be drawing more."""
+
+    folder: Path
+    people: int
+    drawn: int = 0
+    process: multiprocessing.process.BaseProcess | None = None
+
+    def open(self, draw: Callable[[int], Clip]) -> None:
+        """Let those who are missing be drawn."""
+        self.drawn = count_drawn(self.folder, self.people)
+        if self.drawn < self.people:
+            self.process = start_filling(self.folder, self.people, draw)
+
+    def wait(self, people: int) -> None:
+        """Go on when so many PEOPLE, or all, are there; RuntimeError when that will never be."""
+        while True:
+            code = None if self.process is None else self.process.exitcode  # None: still drawing
+            self.drawn = count_drawn(self.folder, self.people, start=self.drawn)
+            if self.drawn < self.people and code is not None:
+                raise RuntimeError(
+                    f"{self.folder}: drawing people stopped at {self.drawn} of {self.people} (exit "
+                    f"code {code}, its error is above); mend that and run again to go on"
+                )
+            if self.drawn >= min(self.people, people):
+                return
+            time.sleep(0.2)
 
 
 def read_clip(folder: Path, number: int) -> Clip:

@@ -1,4 +1,4 @@
-"""Fit the generator on drawn faces, where source, target action units and target frame are known.
+"""Fit the generator where source, target action units and target frame are known, and beyond.
 
 The paper trains on photographs whose target is never seen, so that a critic must tell whether an
 image is real and which AUs it shows. Drawn faces come in pairs, and the error to the true frame,
@@ -6,6 +6,13 @@ as a share of what a copy of the source would have (``losses.paired_error``), is
 signal: it carries the training here. The paper's terms (critic, AU regression, cycle, mask mean
 and smoothness) are kept with their weights, but taken only every ``paper_every`` steps, unscaled:
 a touch on the paired terms, because they cost as much again. 0 leaves them out.
+
+There are three kinds of faces, and ``mix`` weighs them:
+
+- rendered: drawn people, with true target frames;
+- seen: photographs, with what a table or an estimator says of their AUs. They have no target
+  frame: they join only the steps that take the paper's terms, beside the pairs;
+- warped: pairs made of photographs of people at rest (``photographs``).
 
 The failure to be feared is the mask at 1 everywhere, a generator that copies (users of both public
 implementations report it). Against it the colour picture is judged by itself, so that it learns
@@ -23,24 +30,28 @@ Run folder::
     out/
       pool/train/000000.npz ...   the drawn people (elsewhere, if asked)
       pool/held-out/...           people for the sheet and the log's gain, never trained on
+      pool/warped-<photographs' SHA-256>/...  moved photographs: private as these are
       state.safetensors           weights, averages, optimisers; settings and progress as JSON
       log.jsonl                   means since the last such line, every LOG_EVERY steps (the first
                                   after resuming: since then); the gain, with every saved state
       sheet.png                   source | target | generated | true change | generated change, x10
+      photographs.png             the same of moved photographs that are trained on
       generator.safetensors       the average so far, in the format of ``checkpoints``
 
 Every random choice of step n depends on (seed, n) alone: on a CPU a resumed run is the
 uninterrupted one to the bit, once the pool is complete (before, it also depends on how much was
-drawn when). On CUDA it is not: the gradient of ``grid_sample`` is summed there in any order.
+drawn when). On CUDA it is not: the gradient of ``grid_sample`` is summed there in any order. Of
+several processes (``parallel``) each but the first draws by its rank as well.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +62,14 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from ganimation import losses
+from ganimation import losses, parallel
 from ganimation.animation import to_levels, to_signed
 from ganimation.augmentation import augment
-from ganimation.checkpoints import save_generator
-from ganimation.drawings import (
-    Clip,
-    count_drawn,
-    draw_clip,
-    draw_pair,
-    fill,
-    read_clip,
-    start_filling,
-)
+from ganimation.checkpoints import load_generator, save_generator
+from ganimation.drawings import Clip, Pool, draw_clip, draw_pair, fill, read_clip
 from ganimation.networks import Discriminator, Generator, mix
+from ganimation.photographs import Points, move_person
+from mie_x.records import Frames
 from mie_x.whole import whole
 
 PAIRED = 10.0  # weight of the paired terms; the paper's are in ``losses``
@@ -76,7 +81,8 @@ AVERAGE = 0.998  # memory of the moving average of the weights
 CRITIC_RATE = 1e-4  # the paper's
 LOG_EVERY = 50
 HELD_OUT = 12  # people
-DATA = "faces drawn by mie_x.renderer; no photographs, nobody's likeness"
+WARPINGS = 10  # clips made of each photograph at rest
+DRAWN_ALONE = "faces drawn by mie_x.renderer; no photographs, nobody's likeness"
 LICENCE = "Apache-2.0"
 
 
@@ -91,6 +97,42 @@ class Run:
     critic_optimiser: torch.optim.Adam
     step: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How often each kind of face is taken: weights, of which only the ratios count.
+
+    Of a batch of pairs ``warped / (rendered + warped)`` are warped, by chance; where the paper's
+    terms are taken, ``seen / (rendered + warped)`` times as many photographs as pairs join them.
+    """
+
+    rendered: float = 1.0
+    seen: float = 0.0
+    warped: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.rendered, self.seen, self.warped) < 0 or not self.rendered + self.warped > 0:
+            raise ValueError(f"mix {self}: no weight is negative, and some are of pairs")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photographs:
+    """Aligned photographs and what is known of them.
+
+    ``seen`` are (N, 128, 128, 3) uint8 RGB and their AUs (N, 17) float32 in [0, 1]; ``resting``
+    (M, 128, 128, 3) those of people at rest, with their five ``points`` (M, 5, 2) px. ``credit``
+    names them in the weights' metadata.
+    """
+
+    seen: Clip
+    resting: Frames
+    points: Points
+    credit: str
+
+    def sha256(self) -> str:
+        arrays = (*self.seen, self.resting, self.points)
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def train(
@@ -108,6 +150,9 @@ def train(
     people: int = 3000,
     size: int = 128,
     pool: Path | None = None,
+    photographs: Photographs | None = None,
+    mixture: Mix | None = None,
+    start: Path | None = None,
     device: str = "cpu",
     save_minutes: float = 5,
     draw: Callable[[str, int], Clip] = draw_clip,
@@ -115,13 +160,17 @@ def train(
 ) -> Path:
     """Train to STEPS, or on from where OUT's run stands, and return the exported generator's path.
 
-    PEOPLE are drawn into POOL while training. PAPER_EVERY 0 leaves the paper's terms out. DRAW
-    (purpose, number) gives the clip of a person, SIZE px square. PROGRESS is told (steps done,
-    STEPS) at the start and after every step. Raises RuntimeError when the drawing has failed.
+    PEOPLE are drawn into POOL while training. PAPER_EVERY 0 leaves the paper's terms out. MIXTURE
+    weighs what is drawn and the PHOTOGRAPHS. A new run begins with the weights of START, in the
+    format of ``checkpoints``. DRAW (purpose, number) gives the clip of a person, SIZE px square.
+    PROGRESS is told (steps done, STEPS) at the start and after every step. Raises RuntimeError when
+    the drawing has failed.
     """
+    device = parallel.join(device)
+    mixture = mixture or Mix()
     out.mkdir(parents=True, exist_ok=True)
     pool = pool or out / "pool"
-    settings = {
+    settings: dict[str, Any] = {
         "seed": seed,
         "width": width,
         "blocks": blocks,
@@ -133,57 +182,59 @@ def train(
         "people": people,
         "size": size,
     }
+    if photographs is not None:
+        settings |= {"photographs": photographs.sha256(), "mix": list(astuple(mixture))}
     run = new_run(
         seed, width=width, blocks=blocks, motion=motion, critic_width=critic_width, size=size
     )
+    if start is not None:
+        settings["start"] = begin_with(run, start)
     if (out / "state.safetensors").exists():
         load_state(out / "state.safetensors", run, settings)
     for network in (run.generator, run.average, run.critic):
         network.to(device)
     _move_optimisers(run, device)
-    _cut_log(out / "log.jsonl", run.step)
+    pools = open_pools(pool, people=people, photographs=photographs, mixture=mixture, draw=draw)
+    data = describe(photographs, mixture)
+    if start is not None:
+        data += f"; begun with {start.name} ({settings['start'][:12]})"
+    writes = parallel.rank() == 0
+    if writes:
+        _cut_log(out / "log.jsonl", run.step)
+        fill(pool / "held-out", HELD_OUT, functools.partial(draw, "held-out"))
 
-    fill(pool / "held-out", HELD_OUT, functools.partial(draw, "held-out"))
-    drawn = count_drawn(pool / "train", people)
-    filling = None
-    if drawn < people:
-        filling = start_filling(pool / "train", people, functools.partial(draw, "train"))
     saved = time.monotonic()
     started = saved - run.seconds
     window: list[dict[str, float]] = []
-    if progress is not None:
+    if progress is not None and writes:
         progress(run.step, steps)
     with (out / "log.jsonl").open("a") as log:
         while run.step < steps:
-            while True:
-                code = None if filling is None else filling.exitcode  # None: still drawing
-                drawn = count_drawn(pool / "train", people, start=drawn)
-                if drawn < people and code is not None:
-                    raise RuntimeError(
-                        f"{pool / 'train'}: drawing people stopped at {drawn} of {people} (exit "
-                        f"code {code}, its error is above); mend that and run again to go on"
-                    )
-                if drawn >= min(people, 2 * batch):
-                    break
-                time.sleep(0.2)
-            rng = np.random.default_rng([seed, run.step])
-            pairs, aus = draw_batch(pool / "train", drawn, batch, rng)
+            for kind, _ in pools:
+                kind.wait(2 * batch)
+            rng = np.random.default_rng([seed, run.step, parallel.rank()][: 2 + (not writes)])
+            pairs, aus = draw_batch(pools, batch, rng)
             draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
             pairs = augment(pairs, draws).to(device)
             for group in run.optimiser.param_groups:
                 group["lr"] = rate * schedule(run.step, steps)
             with_paper = paper_every > 0 and run.step % paper_every == 0
-            terms = train_step(run, pairs, aus.to(device), draws, with_paper=with_paper)
+            seen = None
+            if with_paper and photographs is not None and mixture.seen:
+                seen = draw_seen(photographs, mixture, batch, rng, draws, device)
+            terms = train_step(run, pairs, aus.to(device), draws, with_paper=with_paper, seen=seen)
             run.step += 1
             run.seconds = time.monotonic() - started
             window.append(terms)
+            if not writes:
+                continue
             if progress is not None:
                 progress(run.step, steps)
             if run.step % LOG_EVERY == 0 or run.step == steps:
                 line = {
                     "step": run.step,
                     "seconds": round(run.seconds, 1),
-                    "people": drawn,
+                    "people": sum(kind.drawn for kind, _ in pools),
                     "rate": group["lr"],
                     **_means(window),
                 }
@@ -193,13 +244,67 @@ def train(
             if time.monotonic() - saved > 60 * save_minutes or run.step == steps:
                 saved = time.monotonic()
                 save_state(out / "state.safetensors", run, settings)
-                export(out / "generator.safetensors", run)
-                gain = write_sheet(out / "sheet.png", run.average, pool / "held-out")
+                export(out / "generator.safetensors", run, data)
+                gain = write_sheet(out / "sheet.png", run.average, pool / "held-out", HELD_OUT)
                 log.write(json.dumps({"step": run.step, "held_out_gain_db": gain}) + "\n")
                 log.flush()
-    if not (out / "generator.safetensors").exists():
-        export(out / "generator.safetensors", run)
+                if mixture.warped:
+                    write_sheet(out / "photographs.png", run.average, pools[-1][0].folder, 8)
+    if writes and not (out / "generator.safetensors").exists():
+        export(out / "generator.safetensors", run, data)
+    parallel.wait()
     return out / "generator.safetensors"
+
+
+def open_pools(
+    folder: Path,
+    *,
+    people: int,
+    photographs: Photographs | None,
+    mixture: Mix,
+    draw: Callable[[str, int], Clip],
+) -> list[tuple[Pool, float]]:
+    """FOLDER's clips that pairs are taken from, with their weights; the missing are being drawn."""
+    pools: list[tuple[Pool, float]] = []
+    drawing: list[Callable[[int], Clip]] = []
+    if mixture.rendered:
+        pools.append((Pool(folder / "train", people), mixture.rendered))
+        drawing.append(functools.partial(draw, "train"))
+    if mixture.warped:
+        if photographs is None or not len(photographs.resting):
+            raise ValueError("pairs of photographs asked for, but none of people at rest is there")
+        resting = photographs.resting
+        warped = folder / f"warped-{photographs.sha256()[:16]}"
+        pools.append((Pool(warped, WARPINGS * len(resting)), mixture.warped))
+        drawing.append(functools.partial(move_person, resting, photographs.points))
+    for (pool, _), drawn in zip(pools, drawing, strict=True):
+        # One process draws for all; the others, on the same machine, find what it has drawn.
+        if parallel.rank() == 0:
+            pool.open(drawn)
+    return pools
+
+
+def describe(photographs: Photographs | None, mixture: Mix) -> str:
+    """What the weights were trained on, for their metadata."""
+    if photographs is None:
+        return DRAWN_ALONE
+    parts = ["faces drawn by mie_x.renderer"] if mixture.rendered else []
+    if mixture.seen:
+        parts.append(f"{len(photographs.seen[0])} photographs without targets")
+    if mixture.warped:
+        parts.append(f"{len(photographs.resting)} photographs moved by the renderer's field")
+    return "; ".join([*parts, photographs.credit])
+
+
+def begin_with(run: Run, weights: Path) -> str:
+    """Fill RUN's generator and average from WEIGHTS; returns the file's SHA-256."""
+    loaded = load_generator(weights)
+    for network in (run.generator, run.average):
+        try:
+            network.load_state_dict(loaded.generator.state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"{weights}: a network of another size ({error})") from None
+    return loaded.sha256
 
 
 def new_run(
@@ -227,22 +332,50 @@ def schedule(step: int, steps: int) -> float:
 
 
 def draw_batch(
-    folder: Path, people: int, batch: int, rng: np.random.Generator
+    pools: Sequence[tuple[Pool, float]], batch: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """BATCH pairs of PEOPLE's frames: (N, 2, 3, H, W) in [-1, 1]; their AUs (N, 2, 17)."""
+    """BATCH pairs out of weighted POOLS: (N, 2, 3, H, W) in [-1, 1]; their AUs (N, 2, 17)."""
+    weights = np.array([weight for _, weight in pools])
     pairs, vectors = [], []
-    for number in rng.integers(people, size=batch):
-        images, aus = read_clip(folder, int(number))
+    for kind in rng.choice(len(pools), batch, p=weights / weights.sum()):
+        pool = pools[kind][0]
+        images, aus = read_clip(pool.folder, int(rng.integers(pool.drawn)))
         chosen = list(draw_pair(rng, len(images)))
         pairs.append(to_signed(torch.from_numpy(images[chosen])).contiguous())
         vectors.append(torch.from_numpy(aus[chosen]))
     return torch.stack(pairs), torch.stack(vectors)
 
 
+def draw_seen(
+    photographs: Photographs,
+    mixture: Mix,
+    batch: int,
+    rng: np.random.Generator,
+    draws: torch.Generator,
+    device: str,
+) -> tuple[Tensor, Tensor]:
+    """Photographs (N, 3, H, W) in [-1, 1], varied, and their AUs (N, 17)."""
+    count = max(1, round(batch * mixture.seen / (mixture.rendered + mixture.warped)))
+    images, aus = photographs.seen
+    which = rng.integers(len(images), size=count)
+    once = to_signed(torch.from_numpy(images[which])).contiguous()
+    varied = augment(once[:, None].expand(-1, 2, -1, -1, -1), draws)[:, 0]
+    return varied.to(device), torch.from_numpy(aus[which]).to(device)
+
+
 def train_step(
-    run: Run, pairs: Tensor, aus: Tensor, draws: torch.Generator, *, with_paper: bool
+    run: Run,
+    pairs: Tensor,
+    aus: Tensor,
+    draws: torch.Generator,
+    *,
+    with_paper: bool,
+    seen: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, float]:
-    """One step on PAIRS (N, 2, 3, H, W) and their AUS (N, 2, 17); returns the terms' values."""
+    """One step on PAIRS (N, 2, 3, H, W) and their AUS (N, 2, 17); returns the terms' values.
+
+    With the paper's terms join those photographs that are SEEN: (M, 3, H, W), their AUs (M, 17).
+    """
     source, target = pairs[:, 0], pairs[:, 1]
     frame, colour, mask = animate_pair(run.generator, source, aus[:, 1])
     # The colour picture is judged by itself, so that it learns whatever the mask hides; the mask
@@ -261,20 +394,12 @@ def train_step(
         "mask": mask.mean().item(),
     }
     if with_paper:
-        terms |= critic_step(run, pairs, aus, frame.detach(), draws)
-        scores, seen = run.critic(frame)
-        back, _, back_mask = animate_pair(run.generator, frame, aus[:, 0])
-        paper = {
-            "adversarial": losses.CRITIC * losses.adversarial_loss(scores),
-            "aus": losses.AU_REGRESSION * losses.au_regression(seen, aus[:, 1]),
-            "cycle": losses.CYCLE * losses.cycle_loss(back, source),
-            "mask_mean": losses.MASK_MEAN * losses.mask_mean(back_mask),
-            "mask_smoothness": losses.MASK_SMOOTHNESS * losses.mask_smoothness(back_mask),
-        }
-        loss = loss + torch.stack(list(paper.values())).sum()
-        terms |= {name: term.item() for name, term in paper.items()}
+        terms_of_paper, values = paper_terms(run, pairs, aus, frame, draws, seen)
+        loss = loss + torch.stack(list(terms_of_paper.values())).sum()
+        terms |= values | {name: term.item() for name, term in terms_of_paper.items()}
     run.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    parallel.share_gradients(run.generator)
     torch.nn.utils.clip_grad_norm_(run.generator.parameters(), CLIP)
     run.optimiser.step()
     # While young the average forgets faster, or it would be made of the first, random weights.
@@ -285,22 +410,68 @@ def train_step(
     return terms
 
 
+def paper_terms(
+    run: Run,
+    pairs: Tensor,
+    aus: Tensor,
+    frame: Tensor,
+    draws: torch.Generator,
+    seen: tuple[Tensor, Tensor] | None,
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The paper's terms for the generator, after a step of the critic; that step's values.
+
+    FRAME are the frames made of PAIRS' sources. The photographs SEEN have no targets: they are
+    asked for what the pairs are asked for.
+    """
+    real, shown = pairs.flatten(0, 1), aus.flatten(0, 1)  # (2N, 3, H, W), (2N, 17)
+    source, before, wanted, made = pairs[:, 0], aus[:, 0], aus[:, 1], frame
+    beside = pairs[:, 1]  # real images, one for each that is made
+    regular = frame.new_zeros(())
+    if seen is not None:
+        photos, theirs = seen
+        asked = wanted[torch.arange(len(photos), device=wanted.device) % len(wanted)]
+        moved, _, mask = animate_pair(run.generator, photos, asked)
+        regular = losses.MASK_MEAN * losses.mask_mean(mask)
+        regular = regular + losses.MASK_SMOOTHNESS * losses.mask_smoothness(mask)
+        real, shown, beside = (
+            torch.cat([real, photos]), torch.cat([shown, theirs]), torch.cat([beside, photos])
+        )  # fmt: skip
+        source, before = torch.cat([source, photos]), torch.cat([before, theirs])
+        wanted, made = torch.cat([wanted, asked]), torch.cat([made, moved])
+    values = critic_step(run, real, shown, beside, made.detach(), draws)
+    scores, found = run.critic(made)
+    back, _, back_mask = animate_pair(run.generator, made, before)
+    terms = {
+        "adversarial": losses.CRITIC * losses.adversarial_loss(scores),
+        "aus": losses.AU_REGRESSION * losses.au_regression(found, wanted),
+        "cycle": losses.CYCLE * losses.cycle_loss(back, source),
+        "mask_mean": losses.MASK_MEAN * losses.mask_mean(back_mask),
+        "mask_smoothness": losses.MASK_SMOOTHNESS * losses.mask_smoothness(back_mask),
+    }
+    if seen is not None:
+        terms["photographs_mask"] = regular
+    return terms, values
+
+
 def critic_step(
-    run: Run, pairs: Tensor, aus: Tensor, fake: Tensor, draws: torch.Generator
+    run: Run, real: Tensor, shown: Tensor, beside: Tensor, fake: Tensor, draws: torch.Generator
 ) -> dict[str, float]:
-    """One step of the critic; it learns AUs on both true frames of each pair."""
-    real = pairs.flatten(0, 1)  # (2N, 3, H, W)
-    scores, seen = run.critic(real)
+    """One step of the critic on REAL images (R, 3, H, W) with AUs SHOWN (R, 17) and FAKE ones.
+
+    The penalty is taken between each of FAKE (N, 3, H, W) and the real image BESIDE it.
+    """
+    scores, found = run.critic(real)
     penalty = losses.gradient_penalty(
-        lambda images: run.critic(images)[0].mean(dim=(1, 2)), pairs[:, 1], fake, draws
+        lambda images: run.critic(images)[0].mean(dim=(1, 2)), beside, fake, draws
     )
     terms = {
         "critic": losses.CRITIC * losses.critic_loss(scores, run.critic(fake)[0]),
         "critic_penalty": losses.PENALTY * penalty,
-        "critic_aus": losses.AU_REGRESSION * losses.au_regression(seen, aus.flatten(0, 1)),
+        "critic_aus": losses.AU_REGRESSION * losses.au_regression(found, shown),
     }
     run.critic_optimiser.zero_grad()
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    parallel.share_gradients(run.critic)
     run.critic_optimiser.step()
     return {name: term.item() for name, term in terms.items()}
 
@@ -334,7 +505,7 @@ def load_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
         raise ValueError(f"{path}: a damaged state ({error}); delete it to begin again") from None
     differences = [
         f"{name} {before.get(name)} there, {value} now"
-        for name, value in settings.items()
+        for name, value in (dict.fromkeys(before) | settings).items()
         if before.get(name) != value
     ]
     if differences:
@@ -410,21 +581,21 @@ def _means(window: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def export(path: Path, run: Run) -> str:
-    """Write the averaged generator; returns its SHA-256."""
-    return save_generator(path, run.average, steps=run.step, data=DATA, licence=LICENCE)
+def export(path: Path, run: Run, data: str) -> str:
+    """Write the averaged generator, trained on DATA; returns its SHA-256."""
+    return save_generator(path, run.average, steps=run.step, data=data, licence=LICENCE)
 
 
 @torch.inference_mode()
-def write_sheet(path: Path, generator: Generator, folder: Path) -> float:
-    """Draw GENERATOR's frames of held-out people beside the true ones.
+def write_sheet(path: Path, generator: Generator, folder: Path, people: int) -> float:
+    """Draw GENERATOR's frames of the first PEOPLE in FOLDER beside the true ones.
 
     Returns how many decibels (PSNR, mean over pairs) it is nearer to the true frame than a copy of
     the source is; below 0 copying is better.
     """
     device = next(generator.parameters()).device
     rows, gains = [], []
-    for number in range(HELD_OUT):
+    for number in range(people):
         images, aus = read_clip(folder, number)
         targets = [1, 4]
         source = to_signed(torch.from_numpy(images[:1])).to(device)

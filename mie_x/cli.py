@@ -486,6 +486,26 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
     metavar="STEPS",
     help="How often the paper's own terms are taken; 0: never.",
 )
+@click.option("--photographs", type=PATH, metavar="DIR", help="To learn from as well; see --mix.")
+@click.option("--photograph-aus", type=PATH, metavar="CSV", help="OpenFace's; else: estimated.")
+@click.option(
+    "--hold-out",
+    type=click.IntRange(min=0),
+    default=12,
+    show_default=True,
+    metavar="N",
+    help="Photographed people, the last by name, not to learn from.",
+)
+@click.option(
+    "--mix",
+    type=click.FloatRange(min=0),
+    nargs=3,
+    default=(1, 0, 0),
+    show_default=True,
+    metavar="R S W",
+    help="Weights of rendered pairs, photographs as seen, photographs moved.",
+)
+@click.option("--from", "start", type=PATH, metavar="FILE", help="Weights to begin with.")
 @click.option(
     "--save-minutes", type=click.FloatRange(min=0), default=5, show_default=True, metavar="MINUTES"
 )
@@ -501,7 +521,11 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 @click.option("--device", default="auto", show_default=True, metavar="NAME")
 def train_generator(out: Path, device: str, **settings: Any) -> None:
-    """Train a generator on rendered faces in the folder OUT, or go on with the run there."""
+    """Train a generator in the folder OUT, or go on with the run there.
+
+    On rendered faces; with --photographs and --mix on photographs too. Of torchrun's processes
+    each takes a batch of its own: torchrun --nproc-per-node 2 -m mie_x train-generator ...
+    """
     from pipelines.train_generator import train_generator as train
 
     with bad_input():

@@ -1,6 +1,9 @@
 """The losses are the written ones; training resumes to the bit; pairs move together."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,11 +27,14 @@ from ganimation.drawings import (
     identity_seed,
     read_clip,
 )
-from ganimation.training import schedule, train
+from ganimation.photographs import affine, inverse, look_up, move, move_person
+from ganimation.training import Mix, Photographs, schedule, train
 from mie_x.faces import rendered
+from mie_x.faces.detection import TEMPLATE
 from mie_x.records import AUS
 
 SIDE = 16
+ROOT = Path(__file__).parent.parent
 
 
 def tiny_clip(purpose: str, number: int) -> Clip:
@@ -221,6 +227,130 @@ def test_people_are_drawn_while_training(tmp_path: Path) -> None:
     images, aus = read_clip(tmp_path / "run" / "pool" / "train", 3)
     assert np.array_equal(images, tiny_clip("train", 3)[0])
     assert np.array_equal(aus, tiny_clip("train", 3)[1])
+
+
+def test_an_affine_map_brings_planes_along() -> None:
+    turn, shift = affine(
+        np.array([[2.0, 2], [6, 2], [2, 6]]), np.array([[4.0, 5], [8, 5], [4, 9]])
+    )  # right by 2, down by 3
+    plane = torch.zeros(1, 1, 16, 16)
+    plane[0, 0, 4, 5] = 1
+    moved = look_up(plane, turn, shift)
+    assert moved[0, 0, 7, 7].item() == pytest.approx(1, abs=1e-5)
+    assert moved.sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_field_is_inverted_where_it_arrives() -> None:
+    x = torch.arange(32) + 0.5
+    field = torch.zeros(1, 2, 32, 32)
+    field[0, 0] = 0.1 * x  # a point at x goes to 1.1 x, so what arrives at x came from x / 1.1
+    assert inverse(field)[0, 0, 16, 4:28].numpy() == pytest.approx(
+        (x - x / 1.1)[4:28].numpy(), abs=0.01
+    )
+
+
+def test_a_face_at_rest_is_moved_where_the_unit_acts_and_nowhere_else() -> None:
+    face = rendered(1, seed=8)[0].image()
+    aus = np.zeros((2, len(AUS)), np.float32)
+    aus[1, AUS.index(12)] = 0.3
+    still, smiling = move(face, np.array(TEMPLATE), aus, seed=4)
+    assert np.array_equal(still, face)
+    change = np.abs(smiling.astype(int) - face).mean(axis=2)
+    assert change[90:112, 30:98].mean() > 1
+    assert change[:50].max() == 0
+
+
+def some_photographs() -> Photographs:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    seen = images, rng.random((3, len(AUS)), np.float32)
+    return Photographs(seen, images[:2], np.array([TEMPLATE] * 2), "noise, nobody's")
+
+
+def test_training_with_photographs_resumes_to_the_bit_and_says_so(
+    tmp_path: Path, pool: Path
+) -> None:
+    photographs, mixture = some_photographs(), Mix(1, 1, 1)
+    warped = pool / f"warped-{photographs.sha256()[:16]}"
+    fill(warped, 20, lambda number: tiny_clip("warped", number))
+    options: dict[str, Any] = {"pool": pool, "photographs": photographs, "mixture": mixture}
+    whole = run_tiny(tmp_path / "whole", 4, **options)
+    run_tiny(tmp_path / "parts", 2, **options)
+    parts = run_tiny(tmp_path / "parts", 4, **options)
+    assert whole.read_bytes() == parts.read_bytes()
+    log = json.loads((tmp_path / "whole" / "log.jsonl").read_text().splitlines()[0])
+    assert log["people"] == 24
+    assert "photographs_mask" in log
+    assert (tmp_path / "whole" / "photographs.png").exists()
+    said = load_generator(whole).metadata["data"]
+    assert "3 photographs without targets; 2 photographs moved" in said
+    assert said.endswith("noise, nobody's")
+    with pytest.raises(ValueError, match=r"mix \[1.*\] there, \[1.*\] now"):
+        run_tiny(tmp_path / "whole", 5, **(options | {"mixture": Mix(1, 1, 0)}))
+    with pytest.raises(ValueError, match=r"photographs .* there, None now"):
+        run_tiny(tmp_path / "whole", 5, pool=pool)
+
+
+def test_a_run_begins_with_given_weights(tmp_path: Path, pool: Path) -> None:
+    first = run_tiny(tmp_path / "first", 1, pool=pool)
+    second = run_tiny(tmp_path / "second", 1, pool=pool, start=first, rate=1e-12, seed=5)
+    weights = [load_generator(path).generator.state_dict() for path in (first, second)]
+    for name, tensor in weights[0].items():
+        assert torch.allclose(tensor, weights[1][name], atol=1e-4), name
+    assert "begun with generator.safetensors" in load_generator(second).metadata["data"]
+    with pytest.raises(ValueError, match="a network of another size"):
+        run_tiny(tmp_path / "third", 1, pool=pool, start=first, width=4)
+
+
+@pytest.mark.parametrize("weights", [(0, 1, 0), (-1, 0, 2)])
+def test_a_mix_without_pairs_is_refused(weights: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="no weight is negative, and some are of pairs"):
+        Mix(*weights)
+
+
+def test_pairs_of_photographs_need_people_at_rest(tmp_path: Path, pool: Path) -> None:
+    with pytest.raises(ValueError, match="none of people at rest"):
+        run_tiny(tmp_path, 1, pool=pool, mixture=Mix(1, 0, 1))
+
+
+def test_moved_photographs_are_micro_and_drawn_from_their_number() -> None:
+    face = rendered(1, seed=8)[0].image()
+    images, aus = move_person(face[None], np.array([TEMPLATE]), 1)
+    assert images.shape == (FRAMES, 128, 128, 3)
+    assert np.array_equal(images[0], face)
+    assert 0 < aus.max() <= 0.4
+    again = move_person(face[None], np.array([TEMPLATE]), 1)
+    assert np.array_equal(images, again[0])
+    assert np.array_equal(aus, again[1])
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_weights_of_their_mean_gradient(tmp_path: Path, pool: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.test_training import run_tiny;"
+        "from ganimation import parallel;"
+        "run_tiny(Path(sys.argv[1]), 3, pool=Path(sys.argv[2]), save_minutes=0);"
+        "print('rank', parallel.rank(), 'of', parallel.size()); parallel.leave()"
+    )
+    script = tmp_path / "train.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", str(script), str(tmp_path / "run"), str(pool)),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    assert {"rank 0 of 2", "rank 1 of 2"} <= set(done.stdout.splitlines())
+    together = load_generator(tmp_path / "run" / "generator.safetensors")
+    alone = load_generator(run_tiny(tmp_path / "alone", 3, pool=pool))
+    assert together.metadata["steps"] == 3
+    assert together.sha256 != alone.sha256  # the other process's batches counted
+    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 3]  # one process writes
 
 
 def test_augmentation_treats_both_images_alike() -> None:
