@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -32,6 +33,7 @@ from ganimation.training import Mix, Photographs, schedule, train
 from mie_x.faces import rendered
 from mie_x.faces.detection import TEMPLATE
 from mie_x.records import AUS
+from pipelines.train_generator import read_photographs
 
 SIDE = 16
 ROOT = Path(__file__).parent.parent
@@ -311,6 +313,23 @@ def test_a_mix_without_pairs_is_refused(weights: tuple[float, float, float]) -> 
 def test_pairs_of_photographs_need_people_at_rest(tmp_path: Path, pool: Path) -> None:
     with pytest.raises(ValueError, match="none of people at rest"):
         run_tiny(tmp_path, 1, pool=pool, mixture=Mix(1, 0, 1))
+
+
+def test_photographs_of_a_folder_are_split_and_those_at_rest_told_by_the_table(
+    tmp_path: Path,
+) -> None:
+    rows = ["image,confidence," + ",".join(f"AU{au:02d}_r" for au in AUS)]
+    for number, face in enumerate(rendered(4, seed=6)):
+        Image.fromarray(face.image()).resize((256, 256)).save(tmp_path / f"{number}.png")
+        smile = 4.0 if number == 1 else 0.0  # of 5
+        rows.append(f"{number}.png,0.9," + ",".join(str(smile * (au == 12)) for au in AUS))
+    table = tmp_path / "aus.csv"
+    table.write_text("\n".join(rows))
+    found = read_photographs(tmp_path, table, hold_out=1)
+    assert found.seen[0].shape == (3, 128, 128, 3)
+    assert found.seen[1][:, AUS.index(12)] == pytest.approx([0, 0.8, 0])
+    assert np.array_equal(found.resting, found.seen[0][[0, 2]])
+    assert found.points == pytest.approx(np.array([TEMPLATE] * 2), abs=4)
 
 
 def test_moved_photographs_are_micro_and_drawn_from_their_number() -> None:
