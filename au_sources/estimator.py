@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from au_sources.estimator_network import Estimator
 
 SHIPPED = Path(__file__).parent / "weights" / "estimator.safetensors"
-SHIPPED_SHA256 = ""
+SHIPPED_SHA256 = "b7e9c990c0861f48c87996b5eb93c2b471dc1994ca46f3803b574c4e83dc6330"
 ENTRY = "mie-x estimator"
 VERSION = 1
 WIDEST = 256  # beyond it a header is a mistake or an attack
