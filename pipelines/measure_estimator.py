@@ -3,8 +3,8 @@
 - Drawn people (truth known): the AU vectors of training (``wide_aus``), and from the neutral face
   to every AU alone at 0.1, 0.2 and 0.3: how much of it is seen, whether its sign is right, whether
   its answer is the strongest, and what the others answer; beside it the same by subtracting two
-  absolute answers. ``still`` is the neutral face again with other sensor noise and moved by half a
-  millimetre: what is answered there is noise.
+  absolute answers, and by ``filmed`` pairs, whose second frame has sensor noise of its own and is
+  moved by half a millimetre. ``still`` is the neutral face filmed again: what is answered is noise.
 - Photographs, if given: those of the people held out from training (the last by name), against the
   table, which is OpenFace's word and no truth.
 - A film, if given, as a folder of frames: every AU over time against OpenFace's.
@@ -65,7 +65,7 @@ def measure(
 def measure_rendered(weights: Path | None, *, identities: int, seed: int) -> dict[str, Any]:
     """On so many drawn IDENTITIES that training never saw."""
     wide: list[tuple[Aus, Aus]] = []
-    rose, subtracted, still = [], [], []
+    rose, subtracted, filmed, still = [], [], [], []
     alone = np.concatenate([level * np.eye(len(AUS), dtype=np.float32) for level in ALONE])
     for number in counted(range(identities), identities, "people measured"):
         person_seed = identity_seed(f"measure estimator {seed}", number)
@@ -80,8 +80,12 @@ def measure_rendered(weights: Path | None, *, identities: int, seed: int) -> dic
         absolute = intensities(np.concatenate([neutral, faces]), weights=weights)
         subtracted.append(absolute[1:] - absolute[:1])
         again = replace(view, seed=view.seed ^ 1, x=view.x + STILL_MM)
-        moved = render([person], [again], np.zeros((1, len(AUS)))).images
-        still.append(differences(neutral, moved, weights=weights))
+        rest = np.zeros((1, len(AUS)), np.float32)
+        asked = np.concatenate([alone, rest])
+        moved = render([person] * len(asked), [again] * len(asked), asked).images
+        answers = differences(neutral.repeat(len(asked), axis=0), moved, weights=weights)
+        filmed.append(answers[:-1])
+        still.append(answers[-1])
     truth, found = (np.concatenate(side) for side in zip(*wide, strict=True))
     return {
         "people": identities,
@@ -89,6 +93,7 @@ def measure_rendered(weights: Path | None, *, identities: int, seed: int) -> dic
         "absolute": agreement(truth, found)
         | {"mae_of_always_0": _round(truth.mean()), "mae_of_the_mean": _round(_spread(truth))},
         "differences": of_alone(np.stack(rose)),
+        "filmed": of_alone(np.stack(filmed)),
         "subtracted": of_alone(np.stack(subtracted)),
         "still": {"mean": _round(np.abs(still).mean()), "p95": _round(_p95(np.array(still)))},
     }
