@@ -65,7 +65,7 @@ own word. `source`: mie (real micro-expressions), mae (early macro-expressions),
 tables). `onset_aus`, `apex_aus`: 17 intensities in [0, 1] (OpenFace / 5), in the order AU 1, 2, 4,
 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45. `origin_*`: whose movement it was; leave out
 the rows of a test subject before training. `identity`: whose face it is; never put one identity
-on both sides of a split.
+on both sides of a split. {measures}
 
 ## What it must not be used for
 
@@ -106,6 +106,7 @@ def dataset_card(manifest: dict[str, Any]) -> str:
         sha256=settings["weights"]["sha256"],
         seed=settings["seed"],
         failures=_failures(manifest),
+        measures=_measures(settings),
     )
     return text
 
@@ -130,6 +131,18 @@ def _columns(settings: dict[str, Any]) -> str:
     )
 
 
+def _measures(settings: dict[str, Any]) -> str:
+    if settings["measured_with"] is None:
+        return "What the frames show was not measured."
+    return (
+        "`measured_delta_aus`: how much each AU rose from onset to apex, as the built-in AU "
+        f"estimator measures it (SHA-256 `{settings['measured_with'][:12]}`; it learned from "
+        "rendered faces and a few photographs, so it is an instrument, not a coder). "
+        "`identity_cosine`: likeness of face and apex by their skin's texture. `changed_outside`: "
+        "mean change, in grey levels, outside the parts of the face that the asked AUs move."
+    )
+
+
 def _failures(manifest: dict[str, Any]) -> str:
     missing, left_out = manifest["samples_missing"], manifest["left_out"]
     lines = []
@@ -137,6 +150,11 @@ def _failures(manifest: dict[str, Any]) -> str:
         lines.append(f"{missing} planned samples are missing.")
     if left_out:
         lines.append(f"{left_out} entries in `failures.parquet` say what was left out, and why.")
+    if below := manifest["samples_below_fidelity"]:
+        least = manifest["settings"]["min_fidelity"]
+        lines.append(
+            f"{below} samples were left out because they show too little movement (< {least})."
+        )
     if manifest["redacted"]:
         lines.append(f"{len(manifest['redacted'])} identities were taken out after the fact.")
     return " ".join(lines) or "Nothing was left out."

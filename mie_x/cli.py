@@ -287,6 +287,18 @@ def _inputs(options: dict[str, Any]) -> tuple[Any, Any]:
     help="Frames at a time. Default: 32, on a GPU 512.",
 )
 @click.option(
+    "--measure/--no-measure",
+    default=True,
+    show_default=True,
+    help="Measure what each sample shows with the AU estimator.",
+)
+@click.option(
+    "--min-fidelity",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Leave out samples that show less than this share of the asked movement.",
+)
+@click.option(
     "--allow-failures",
     type=click.IntRange(min=0),
     default=0,
@@ -302,6 +314,8 @@ def generate(
     device: str,
     batch: int | None,
     allow_failures: int,
+    measure: bool,
+    min_fidelity: float | None,
     **options: Any,
 ) -> None:
     """Make a dataset: faces and AU sources in, labelled frames out.
@@ -326,6 +340,8 @@ def generate(
                 format=layout,
                 frames=options["frames"],
                 course=options["course"],
+                measure=measure,
+                min_fidelity=min_fidelity,
             )
             if not job.complete:  # a finished dataset does not wait for torch
                 device = device_named(device)
@@ -336,8 +352,10 @@ def generate(
             batch = batch or (32 if device == "cpu" else 512)
             run(job, workers=options["workers"], batch=batch, device=device)
     failures = shards.read_failures(out)
-    missing = [failure for failure in failures if failure.sample_key is not None]
-    if unused := len(failures) - len(missing):
+    missing = [failure for failure in failures if failure.missing]
+    if below := sum(failure.stage == "fidelity" for failure in failures):
+        say(f"{below} samples left out by --min-fidelity: see {out / manifest.FAILURES}")
+    if unused := len(failures) - len(missing) - below:
         say(f"{unused} pictures not used, without a loss: see {out / manifest.FAILURES}")
     if missing:
         say(

@@ -212,3 +212,16 @@ def measured(
             }
         )
     return answer
+
+
+def fidelity(row: Mapping[str, Any], measured_delta_aus: ArrayLike) -> float:
+    """The share of the asked movement that was measured: 1 as asked, 0 none, below 0 the other way.
+
+    The measured change of all AUs, projected on the change that ROW asks for.
+
+    >>> asked = {"onset_aus": [0.0] * 17, "apex_aus": [0.2] + [0.0] * 16}
+    >>> round(fidelity(asked, [0.1] + [0.3] * 16), 6)
+    0.5
+    """
+    wanted = np.subtract(row["apex_aus"], row["onset_aus"], dtype=np.float64)
+    return float(wanted @ np.asarray(measured_delta_aus, np.float64) / (wanted @ wanted))

@@ -33,7 +33,7 @@ from mie_x.whole import stays_below, whole, write_json, write_text
 
 PLAN, FAILURES, CARD = "plan.parquet", "failures.parquet", "README.md"
 MANIFEST, SUMS, LOCK = "manifest.json", "SHA256SUMS", "run.lock"
-FORMAT = 2
+FORMAT = 3
 TOLD = ("settings", "faces", "redacted", "found", "left_out")
 ENTRIES = {"settings", "samples", "identities", "samples_by_source_and_label", "shards"}
 
@@ -136,7 +136,8 @@ def _described(
             source: {name: count[source, label] for name, label in LABELS.items()}
             for source in settings["sources"]
         },
-        "samples_missing": sum(failure.sample_key is not None for failure in failures),
+        "samples_missing": sum(failure.missing for failure in failures),
+        "samples_below_fidelity": sum(failure.stage == "fidelity" for failure in failures),
         "left_out": len(failures),
         "redacted": told["redacted"],
         "faces_found": told["found"],

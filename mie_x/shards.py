@@ -34,7 +34,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 FAILURES = pa.schema(
     [
-        ("stage", pa.string()),  # "face" before the plan, "frames" after it
+        ("stage", pa.string()),  # "face", "frames", or "fidelity": made, measured, left out
         ("identity", pa.string()),
         ("path", pa.string()),
         ("sample_key", pa.string()),
@@ -42,6 +42,13 @@ FAILURES = pa.schema(
         ("detail", pa.string()),
     ]
 )
+
+
+MEASURED: list[tuple[str, pa.DataType]] = [  # null where nothing was measured
+    ("measured_delta_aus", plans.AU_VECTOR),
+    ("identity_cosine", pa.float32()),
+    ("changed_outside", pa.float32()),
+]
 
 
 class Unusable(ValueError):
@@ -62,6 +69,11 @@ class Failure:
     sample_key: str | None
     reason: str
     detail: str
+
+    @property
+    def missing(self) -> bool:
+        """Whether a planned sample is missing that a later run may make."""
+        return self.sample_key is not None and self.stage != "fidelity"
 
 
 def schema(frames: int) -> pa.Schema:
@@ -97,6 +109,7 @@ def _columns(frames: int) -> list[tuple[str, pa.DataType]]:
         ("rendered_face", pa.bool_()),
         ("stand_in_motion", pa.bool_()),
         *hashes,
+        *MEASURED,
     ]
 
 

@@ -183,7 +183,7 @@ def _counts(folder: Path, listed: Mapping[str, Any], ill: set[str]) -> list[Faul
     if manifest.FAILURES not in ill:
         failures = shards.read_failures(folder)
         said["samples missing"] = listed["samples_missing"]
-        here["samples missing"] = sum(failure.sample_key is not None for failure in failures)
+        here["samples missing"] = sum(failure.missing for failure in failures)
         said["entries left out"], here["entries left out"] = listed["left_out"], len(failures)
     faults += [
         Fault(manifest.MANIFEST, f"says {said[what]} {what}, there are {n}")
@@ -197,8 +197,10 @@ def _difference(there: Any, here: Any) -> str:
     """The first entries in which two settings differ, in words."""
     name = ""
     while isinstance(there, dict) and isinstance(here, dict):
-        key = next(key for key in [*there, *here] if there.get(key) != here.get(key))
-        name, there, here = f"{name}.{key}".strip("."), there.get(key), here.get(key)
+        keys = [*there, *here]
+        key = next(k for k in keys if there.get(k, "absent") != here.get(k, "absent"))
+        name = f"{name}.{key}".strip(".")
+        there, here = there.get(key, "absent"), here.get(key, "absent")
     return f"{name} is {there!r}, not {here!r}"
 
 
@@ -375,11 +377,26 @@ def _row_faults(
         yield f"identity {identity!r} is not one of this shard's"
     elif [row["face"], row["face_sha256"]] != list(face[1:3]):
         yield "face and face_sha256 are not those of its identity"
+    yield from _measure_faults(row, settings)
     vectors = np.array([row["onset_aus"], row["apex_aus"], *row.get("frame_aus", [])], np.float64)
     if not ((vectors >= 0) & (vectors <= 1)).all():  # NaN is neither
         yield "AUs outside [0, 1]"
     elif (vectors[0] == vectors[1]).all():
         yield "onset and apex have the same AUs: a label without a motion"
+
+
+def _measure_faults(row: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    told = [row[name] for name, _ in shards.MEASURED]
+    if settings["measured_with"] is None:
+        if any(value is not None for value in told):
+            yield "has measures, though nothing was measured"
+        return
+    if any(value is None for value in told):
+        yield "lacks the measures that the settings tell of"
+        return
+    deltas, cosine, outside = (np.asarray(value, np.float64) for value in told)
+    if not ((np.abs(deltas) <= 1).all() and abs(cosine) <= 1 + 1e-6 and 0 <= outside <= 255):
+        yield "measures out of their range"
 
 
 def _frame_faults(

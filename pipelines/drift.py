@@ -56,7 +56,8 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
     """Name every entry in which two settings differ, with both values."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in [*there, *(key for key in here if key not in there)]:
-            yield from differences(there.get(key), here.get(key), f"{name}.{key}".strip("."))
+            old, new = there.get(key, "absent"), here.get(key, "absent")
+            yield from differences(old, new, f"{name}.{key}".strip("."))
     elif there != here:
         yield f"{name} was {_short(there)}, is {_short(here)}"
 

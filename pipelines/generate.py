@@ -31,8 +31,10 @@ import pyarrow as pa
 from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from au_sources import estimator
 from ganimation import SHIPPED
 from mie_x import __version__, manifest, shards
+from mie_x.fidelity import fidelity, measured
 from mie_x.formats import FORMATS, read_shard, write_shard
 from mie_x.formats.names import clash
 from mie_x.frames import pixel_sha256, png, with_words
@@ -82,12 +84,18 @@ def prepare(
     format: str = "parquet",
     frames: int = 2,
     course: str = "rise",
+    measure: bool = False,
+    min_fidelity: float | None = None,
 ) -> Job:
     """Check that OUT, the weights and an earlier run in OUT agree with what is asked; plan it.
 
-    Writes nothing. Raises ValueError or FileNotFoundError with the path and the remedy.
+    MEASURE has every sample measured with the built-in AU estimator; MIN_FIDELITY leaves out those
+    that show less than this share of the asked movement (``mie_x.fidelity.fidelity``). Writes
+    nothing. Raises ValueError or FileNotFoundError with the path and the remedy.
     """
     check_folder(out)
+    if min_fidelity is not None and not measure:
+        raise ValueError("--min-fidelity needs measures; leave --no-measure out")
     _check_names(out, format, pool)
     settings = {
         "mie_x": __version__,
@@ -100,6 +108,8 @@ def prepare(
         "faces": pool.settings,
         "sources": {name: source.settings for name, source in sources.items()},
         "weights": _weights(out, weights, unsafe_pickle),
+        "measured_with": _estimator() if measure else None,
+        "min_fidelity": min_fidelity,
     }
     told = manifest.begun(out)
     redacted = tuple(told["redacted"]) if told is not None else ()
@@ -172,6 +182,11 @@ def _weights(out: Path, weights: Path | None, unsafe_pickle: bool) -> dict[str, 
         "motion": loaded.metadata["motion"],
         "trained_on": loaded.metadata.get("data", "not known"),
     }
+
+
+def _estimator() -> str:
+    """SHA-256 of the AU estimator."""
+    return shards.file_sha256(estimator.SHIPPED)
 
 
 def _check_room(out: Path, frames: int) -> None:
@@ -289,23 +304,30 @@ class Run:
         mine = self._planned(shard)
         if told is None:
             return mine
-        failed = {f.identity for f in shards.failures_of(told) if f.sample_key is not None}
+        failed = {f.identity for f in shards.failures_of(told) if f.missing}
         return [place for place in mine if place.identity in failed]
 
     def _write(self, shard: str, told: Mapping[str, Any] | None, fresh: Mapping[str, Made]) -> bool:
         """Write a shard with its FRESH identities among those that it holds; False: no change."""
         format = self.job.settings["format"]
+        mine = self._planned(shard)
         rows: dict[str, list[dict[str, Any]]] = {}
+        failures: dict[str, list[dict[str, Any]]] = {}
         now, earlier = made_with(self.device), []
         if told is not None:
-            if not any(made.rows for made in fresh.values()):
+            for one in told["failures"]:
+                failures.setdefault(one["identity"], []).append(one)
+            if all(
+                not made.rows and [vars(one) for one in made.failures] == failures.get(identity)
+                for identity, made in fresh.items()
+            ):
                 return False
             earlier = told["made_with"]
             for row in read_shard(self.out, format, shard):
                 rows.setdefault(row["identity"], []).append(row)
             manifest.unfinish(self.out)
         rows |= {identity: made.rows for identity, made in fresh.items()}
-        mine = self._planned(shard)
+        failures |= {name: [vars(one) for one in made.failures] for name, made in fresh.items()}
         write_shard(
             self.out,
             format,
@@ -316,7 +338,7 @@ class Run:
                 "settings": self.job.settings,
                 "made_with": earlier + [now] * (now not in earlier),
                 "faces": [place.told() for place in mine],
-                "failures": [vars(one) for made in fresh.values() for one in made.failures],
+                "failures": [one for place in mine for one in failures.get(place.identity, [])],
             },
         )
         return True
@@ -330,7 +352,7 @@ class Run:
             weights=self.job.weights,
             sha256=self.job.settings["weights"]["sha256"],
             unsafe_pickle=self.job.unsafe_pickle,
-            stand_in=self._stand_in,
+            settings=self._told,
             batch=self.batch,
             main=os.getpid(),
         )
@@ -366,7 +388,7 @@ class Run:
             needed = [wanted(self._rows(place)) for place in group]
             there = [n for n, face in enumerate(faces) if not isinstance(face, shards.Failure)]
             if not there:
-                return list(zip(needed, faces, strict=True))
+                return [(one, face, face) for one, face in zip(needed, faces, strict=True)]
             whose = np.concatenate(
                 [np.full(len(needed[n].vectors), k) for k, n in enumerate(there)]
             )
@@ -379,7 +401,7 @@ class Run:
                 device=self.device,
             )
             own = {n: frames[whose == k] for k, n in enumerate(there)}
-            return [(needed[n], own.get(n, face)) for n, face in enumerate(faces)]
+            return [(needed[n], face, own.get(n, face)) for n, face in enumerate(faces)]
 
         with without_interrupts():  # the first task starts the workers
             loading = collections.deque(load(group) for group in groups[:GROUPS_AHEAD])
@@ -396,7 +418,7 @@ class Run:
                 if number > 0:
                     drawn = drawing.popleft().result()
                     encoding.extend(
-                        workers.submit(encode, place, *one, self._stand_in)
+                        workers.submit(encode, place, *one, self._told)
                         for place, one in zip(groups[number - 1], drawn, strict=True)
                     )
                 while len(encoding) > 2 * size or (number == len(groups) and encoding):
@@ -406,9 +428,14 @@ class Run:
             workers.shutdown(kill_workers=True)
 
     @property
-    def _stand_in(self) -> dict[str, bool]:
-        sources = self.job.settings["sources"]
-        return {name: source["stand_in"] for name, source in sources.items()}
+    def _told(self) -> Told:
+        settings = self.job.settings
+        sources = settings["sources"].items()
+        return Told(
+            {name: source["stand_in"] for name, source in sources},
+            settings["measured_with"] is not None,
+            settings["min_fidelity"],
+        )
 
     def _rows(self, place: Place) -> list[dict[str, Any]]:
         """The planned rows of one of the people."""
@@ -481,7 +508,17 @@ class Wanted:
     index: list[list[int]]
 
 
-Drawn = tuple[Wanted, Frames | shards.Failure]
+@dataclass(frozen=True)
+class Told:
+    """What a row tells beside its plan, and whether its frames are measured."""
+
+    stand_in: dict[str, bool]
+    measure: bool
+    min_fidelity: float | None
+
+
+Drawn = tuple[Wanted, Frames | shards.Failure, Frames | shards.Failure]
+"""What is wanted of an identity, its face, and the frames, or twice why there is no face."""
 
 
 def wanted(rows: list[dict[str, Any]]) -> Wanted:
@@ -500,7 +537,7 @@ def make_identity(
     weights: Path | None,
     sha256: str,
     unsafe_pickle: bool,
-    stand_in: Mapping[str, bool],
+    settings: Told,
     batch: int,
     main: int,
 ) -> Made:
@@ -510,10 +547,10 @@ def make_identity(
     needed = wanted(rows)
     face = load_face(place, main)
     if isinstance(face, shards.Failure):
-        return encode(place, needed, face, stand_in)
+        return encode(place, needed, face, face, settings)
     generator = _generator(weights, sha256, unsafe_pickle)
     frames = animate(generator, face[None], needed.vectors, batch=batch)
-    return encode(place, needed, frames, stand_in)
+    return encode(place, needed, face, frames, settings)
 
 
 @one_thread()
@@ -532,27 +569,51 @@ def _failure(place: Place, stage: str, reason: str, detail: str) -> shards.Failu
     return shards.Failure(stage, place.identity, place.path, None, reason, detail)
 
 
+@one_thread()
 def encode(
-    place: Place, needed: Wanted, frames: Frames | shards.Failure, stand_in: Mapping[str, bool]
+    place: Place,
+    needed: Wanted,
+    face: Frames | shards.Failure,
+    frames: Frames | shards.Failure,
+    settings: Told,
 ) -> Made:
     """The rows of an identity's samples with their FRAMES (U, 128, 128, 3) as PNG files."""
-    if isinstance(frames, shards.Failure):
+    if isinstance(frames, shards.Failure) or isinstance(face, shards.Failure):
+        failure = frames if isinstance(frames, shards.Failure) else face
+        assert isinstance(failure, shards.Failure)
         keys = [row["sample_key"] for row in needed.rows]
-        return Made([], [dataclasses.replace(frames, sample_key=key) for key in keys])
+        return Made([], [dataclasses.replace(failure, sample_key=key) for key in keys])
     assert place.face is not None
     encoded = [(png(frame), pixel_sha256(frame)) for frame in frames]
-    made = []
-    for row, own in zip(needed.rows, needed.index, strict=True):
+    made, failures = [], []
+    for row, own, found in zip(
+        needed.rows, needed.index, _measures(needed, face, frames, settings), strict=True
+    ):
         key = row["sample_key"]
+        if settings.min_fidelity is not None:
+            seen = fidelity(row, found["measured_delta_aus"])
+            if seen < settings.min_fidelity:
+                detail = f"{seen:.2f} of the asked movement was measured"
+                told = ("fidelity", place.identity, place.path, key, "too little movement", detail)
+                failures.append(shards.Failure(*told))
+                continue
         files = [with_words(encoded[n][0], key, number) for number, n in enumerate(own)]
         hashes = [encoded[n][1] for n in own]
         named: dict[str, Any] = {"frame_sha256": hashes}
         if "frame_aus" not in row:
             named = {"onset_sha256": hashes[0], "apex_sha256": hashes[1]}
         about = {"face_sha256": place.face.sha256, "rendered_face": place.face.rendered}
-        about["stand_in_motion"] = stand_in[row["source"]]
-        made.append({**row, **about, **named, "frames": files})
-    return Made(made, [])
+        about["stand_in_motion"] = settings.stand_in[row["source"]]
+        made.append({**row, **about, **named, **found, "frames": files})
+    return Made(made, failures)
+
+
+def _measures(needed: Wanted, face: Frames, frames: Frames, settings: Told) -> list[dict[str, Any]]:
+    """What was measured of each sample; nothing where nothing was to be."""
+    if not settings.measure:
+        return [dict.fromkeys(name for name, _ in shards.MEASURED) for _ in needed.rows]
+    clips = [frames[own] for own in needed.index]
+    return measured(face, clips, needed.rows, differences=estimator.differences)
 
 
 def made_with(device: str) -> dict[str, str]:

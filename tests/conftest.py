@@ -110,6 +110,8 @@ def make_dataset(
         "faces": {"kind": "photographs", "align": "similarity", "licence": None},
         "sources": {name: source.settings for name, source in drawn.items()},
         "weights": {"name": "none", "sha256": "0" * 64, "motion": True, "trained_on": "nothing"},
+        "measured_with": None,
+        "min_fidelity": None,
     }
     faces = [[name, f"{name}/1.jpg", Blob(name).sha256, [1.0, 0.0]] for name in people]
     persons = [SimpleNamespace(identity=name, path=f"{name}/1.jpg") for name in people]
@@ -164,6 +166,7 @@ def _made(row: Mapping[str, Any], sha256: str, *, stand_in: bool) -> dict[str, A
         "rendered_face": False,
         "stand_in_motion": stand_in,
         **(pair if count == 2 else {"frame_sha256": hashes}),
+        **dict.fromkeys(name for name, _ in shards.MEASURED),
         "frames": [with_words(png(p), row["sample_key"], n) for n, p in enumerate(pictures)],
     }
 

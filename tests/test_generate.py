@@ -21,9 +21,11 @@ import pytest
 from PIL import Image
 
 import au_sources
+from au_sources import estimator
 from ganimation.checkpoints import load_generator
 from mie_x import manifest, samples, shards
-from mie_x.faces import Face
+from mie_x.faces import Face, Rendered
+from mie_x.fidelity import fidelity
 from mie_x.formats import FORMATS, record_paths
 from mie_x.frames import read_png
 from mie_x.plan import Source
@@ -203,7 +205,7 @@ def test_a_finished_run_is_known_without_loading_torch(tmp_path: Path) -> None:
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules)\n"
     )
-    again = [sys.executable, "-c", code, "generate", *map(str, faces)]
+    again = [sys.executable, "-c", code, "generate", *map(str, faces), "--no-measure"]
     done = subprocess.run(again, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "nothing to do" in done.stderr
     assert done.stdout.splitlines()[-1] == "0 False"
@@ -449,7 +451,8 @@ def test_fifty_identities_make_a_shard(tmp_path: Path, tiny_weights: Path) -> No
 
 
 def command(arguments: Sequence[object]) -> list[str]:
-    return [sys.executable, "-m", "mie_x", *map(str, arguments)]
+    own = ["--no-measure"] if "generate" in arguments and "--measure" not in arguments else []
+    return [sys.executable, "-m", "mie_x", *map(str, arguments), *own]
 
 
 def mie_x(arguments: Sequence[object], **options: Any) -> subprocess.CompletedProcess[bytes]:
@@ -617,6 +620,51 @@ def test_a_kill_between_the_last_shard_and_the_manifest_is_made_good(
         (out / name).unlink()  # in the opposite order of their writing
         generate.run(job(out, tiny_weights))
         assert tree(out) == before
+
+
+def drawn(seeds: Sequence[int]) -> list[Face]:
+    return [Rendered(f"person-{seed}", seed) for seed in seeds]
+
+
+def test_every_sample_tells_what_it_was_measured_to_show(tmp_path: Path) -> None:
+    people = pool(drawn([1, 2]))
+    asked = {"seed": 0, "measure": True}
+    out = generate.run(generate.prepare(tmp_path / "out", people, sources(), **asked))  # type: ignore[arg-type]
+    assert verify(out, deep=True) == []
+    (path,) = record_paths(out, "parquet")
+    shown = []
+    for row in shards.rows_of(path):
+        assert 0.8 < row["identity_cosine"] <= 1 and 0 <= row["changed_outside"] < 0.6
+        shown.append(fidelity(row, row["measured_delta_aus"]))
+    assert np.mean(shown) > 0.3  # 0.6 on average, and 0 where nothing moves as asked
+    frames = next(samples.read(out)).frames
+    (deltas,) = estimator.differences(frames[:1], frames[1:])
+    assert np.allclose(deltas, shards.rows_of(path)[0]["measured_delta_aus"], atol=1e-3)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_samples_that_show_too_little_are_left_out_and_counted(tmp_path: Path, format: str) -> None:
+    asked: dict[str, Any] = {"seed": 0, "measure": True, "min_fidelity": 0.5, "format": format}
+    given = {"exp": au_sources.Expert()}
+    people = pool([*drawn([1, 2]), Unreadable("b")])
+    out = generate.run(generate.prepare(tmp_path / "out", people, given, **asked))
+    listed = manifest.read_manifest(out)
+    below = listed["samples_below_fidelity"]
+    assert 0 < below < 6 and listed["samples"] == 6 - below and listed["samples_missing"] == 3
+    assert verify(out, deep=True) == []
+    told = [one for one in shards.read_failures(out) if one.stage == "fidelity"]
+    assert len(told) == below and all("of the asked movement" in one.detail for one in told)
+
+    mended = pool([*drawn([1, 2]), Blob("b")])
+    generate.run(generate.prepare(tmp_path / "out", mended, given, **asked))
+    again = [one for one in shards.read_failures(out) if one.identity != "b"]
+    assert again == told and not manifest.read_manifest(out)["samples_missing"]
+    assert verify(out, deep=True) == []
+
+
+def test_fidelity_without_measures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--min-fidelity needs measures"):
+        job(tmp_path / "out", tmp_path / "none", min_fidelity=0.5)
 
 
 def test_the_record_of_a_shard_tells_what_it_was_made_with(

@@ -55,6 +55,9 @@ def row(key: str, *, frames: int = 2) -> dict[str, Any]:
         "face_sha256": "f" * 64,
         "rendered_face": False,
         "stand_in_motion": True,
+        "measured_delta_aus": vectors[-1].tolist(),
+        "identity_cosine": 0.5,
+        "changed_outside": 0.25,
         **(pair if frames == 2 else clip),
     }
 
