@@ -146,10 +146,13 @@ def speed(workers: int, ids: int, folder: Path) -> dict[str, float]:
         }
     with threads(os.cpu_count() or 1):
         told["the obvious loop, all threads"] = SOME / seconds(obvious, repeats=2)
-    start, _ = generate(folder / "one", 1, workers)  # what a run costs before its first identity
-    whole, _ = generate(folder / "whole", ids, workers)
+    bare = "--no-measure"  # what the generator and the obvious loop do not do either
+    start, _ = generate(folder / "one", 1, workers, bare)  # a run's cost before its first identity
+    measured, _ = generate(folder / "whole", ids, workers)
+    whole, _ = generate(folder / "whole", ids, workers, bare)
     again = seconds(lambda: _again(folder / "whole", ids, workers), repeats=2)
     told["whole command"] = ids / whole
+    told["whole command, every sample measured"] = ids / measured
     told["whole command without its start"] = (ids - 1) / (whole - start)
     told["seconds before the first identity"] = start
     told["seconds to see that all is done"] = again
@@ -158,7 +161,9 @@ def speed(workers: int, ids: int, folder: Path) -> dict[str, float]:
 
 def _again(out: Path, ids: int, workers: int) -> None:
     command = [sys.executable, "-m", "mie_x", "generate", "--ids", str(ids), "--out", str(out)]
-    subprocess.run([*command, "--workers", str(workers)], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "--workers", str(workers), "--no-measure"], check=True, capture_output=True
+    )
 
 
 def encoders(frames: Sequence[Frames]) -> dict[str, dict[str, float]]:
@@ -201,7 +206,7 @@ def memory(counts: Sequence[int], folder: Path) -> dict[str, Any]:
     """Peak memory in MB of runs with one worker; of the last, the end's rate over the start's."""
     peaks = {}
     for ids in counts:
-        _, peaks[str(ids)] = generate(folder / "memory", ids, 1, "--batch", "32")
+        _, peaks[str(ids)] = generate(folder / "memory", ids, 1)
     ends = [path.stat().st_mtime for path in record_paths(folder / "memory", "parquet")]
     steps = np.diff(ends)
     part = max(1, len(steps) // 4)
