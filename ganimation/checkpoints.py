@@ -42,7 +42,7 @@ from mie_x.records import AUS
 from mie_x.whole import whole
 
 SHIPPED = Path(__file__).parent / "weights" / "compact.safetensors"
-SHIPPED_SHA256 = "e3667db5490905150d23e79b8ce1703c7fe82481ad11a3754e7c85c3af206937"
+SHIPPED_SHA256 = "b41cfbb1b7f6e94dd6bdcdcd6c11c6afe7e7abc566d7d82d9918ba9fa58b2c96"
 ENTRY = "mie-x generator"
 VERSION = 1
 LARGEST = 2 << 30  # bytes; the published networks take 34 MB
