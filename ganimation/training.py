@@ -82,7 +82,7 @@ CRITIC_RATE = 1e-4  # the paper's
 LOG_EVERY = 50
 HELD_OUT = 12  # people
 WARPINGS = 10  # clips made of each photograph at rest
-DRAWN_ALONE = "faces drawn by mie_x.renderer; no photographs, nobody's likeness"
+DRAWN_ALONE = "faces drawn by mie_x.renderer alone, no photographs"
 LICENCE = "Apache-2.0"
 
 
@@ -187,17 +187,16 @@ def train(
     run = new_run(
         seed, width=width, blocks=blocks, motion=motion, critic_width=critic_width, size=size
     )
+    data = describe(photographs, mixture)
     if start is not None:
-        settings["start"] = begin_with(run, start)
+        settings["start"], learned_from = begin_with(run, start)
+        data += f"; begun with {start.name} ({settings['start'][:12]}): {learned_from}"
     if (out / "state.safetensors").exists():
         load_state(out / "state.safetensors", run, settings)
     for network in (run.generator, run.average, run.critic):
         network.to(device)
     _move_optimisers(run, device)
     pools = open_pools(pool, people=people, photographs=photographs, mixture=mixture, draw=draw)
-    data = describe(photographs, mixture)
-    if start is not None:
-        data += f"; begun with {start.name} ({settings['start'][:12]})"
     writes = parallel.rank() == 0
     if writes:
         _cut_log(out / "log.jsonl", run.step)
@@ -286,7 +285,7 @@ def open_pools(
 
 def describe(photographs: Photographs | None, mixture: Mix) -> str:
     """What the weights were trained on, for their metadata."""
-    if photographs is None:
+    if photographs is None or not (mixture.seen or mixture.warped):
         return DRAWN_ALONE
     parts = ["faces drawn by mie_x.renderer"] if mixture.rendered else []
     if mixture.seen:
@@ -296,15 +295,15 @@ def describe(photographs: Photographs | None, mixture: Mix) -> str:
     return "; ".join([*parts, photographs.credit])
 
 
-def begin_with(run: Run, weights: Path) -> str:
-    """Fill RUN's generator and average from WEIGHTS; returns the file's SHA-256."""
+def begin_with(run: Run, weights: Path) -> tuple[str, str]:
+    """Fill RUN's generator and average from WEIGHTS; their SHA-256, and what they learned from."""
     loaded = load_generator(weights)
     for network in (run.generator, run.average):
         try:
             network.load_state_dict(loaded.generator.state_dict())
         except RuntimeError as error:
             raise ValueError(f"{weights}: a network of another size ({error})") from None
-    return loaded.sha256
+    return loaded.sha256, str(loaded.metadata.get("data", "unknown"))
 
 
 def new_run(

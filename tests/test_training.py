@@ -299,7 +299,9 @@ def test_a_run_begins_with_given_weights(tmp_path: Path, pool: Path) -> None:
     weights = [load_generator(path).generator.state_dict() for path in (first, second)]
     for name, tensor in weights[0].items():
         assert torch.allclose(tensor, weights[1][name], atol=1e-4), name
-    assert "begun with generator.safetensors" in load_generator(second).metadata["data"]
+    said = load_generator(second).metadata["data"]
+    assert "begun with generator.safetensors" in said
+    assert said.endswith(load_generator(first).metadata["data"])
     with pytest.raises(ValueError, match="a network of another size"):
         run_tiny(tmp_path / "third", 1, pool=pool, start=first, width=4)
 
