@@ -28,11 +28,14 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from ganimation import SHIPPED
 from mie_x import fidelity
 from mie_x.frames import pixel_sha256
 from mie_x.manifest import planned, read_manifest
 from mie_x.records import AUS, SOURCES, Aus, Sample
 from mie_x.samples import read
+from mie_x.shards import file_sha256
+from mie_x.threads import one_thread
 from mie_x.whole import whole, write_json, write_text
 from pipelines.progress import counted
 
@@ -50,6 +53,8 @@ LETTERS_AN_INCH = 11  # of a plot's title
 DRAWN = 600  # samples that the renderer draws, too, where it knows the face
 NAMED = 10  # samples or identities named in a list
 LEAST = 0.001  # grey levels: where logarithmic axes begin
+MASKED = 20  # faces whose masks are looked at
+SATURATED = 0.99
 DOTS = 3000  # samples shown in a plot
 COLOURS = {"mie": "#d55e00", "mae": "#0072b2", "exp": "#009e73"}  # told apart by everybody
 ALIGNED = "the photographs were not aligned by their five points (--align similarity)"
@@ -135,6 +140,7 @@ def quality(
         "duplicates": _duplicates(found),
         "place": _place(found) if aligned else None,
         "identity": _identity(found),
+        "mask": mask_of(folder, listed),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name in (REPORT, FIGURES, *PICTURES):  # of an earlier report, which this one replaces
@@ -143,6 +149,34 @@ def quality(
     write_json(out / FIGURES, figures)
     write_text(out / REPORT, _report(figures, listed["settings"]))
     return out
+
+
+@one_thread()
+def mask_of(folder: Path, listed: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How much of its source the generator keeps: figures of its mask, 1 where it copies.
+
+    A dataset does not hold masks, so the generator is asked again, with the onset frames of about
+    ``MASKED`` samples as faces. None where its weights are not those that the package brings.
+    """
+    if listed["settings"]["weights"]["sha256"] != file_sha256(SHIPPED):
+        return None
+    import torch
+
+    from ganimation.animation import to_signed
+    from ganimation.checkpoints import load_generator
+
+    generator = load_generator(None).generator.eval()
+    some = list(read(folder, step=max(1, listed["samples"] // MASKED)))[:MASKED]
+    faces = np.stack([sample.frames[0] for sample in some])
+    asked = np.stack([sample.aus[sample.apex] for sample in some if sample.aus is not None])
+    with torch.inference_mode():
+        _, mask = generator(to_signed(torch.from_numpy(faces)), torch.from_numpy(asked))
+    return {
+        "faces": len(some),
+        "mean": float(mask.mean()),
+        "copies": float((mask > SATURATED).float().mean()),
+        "replaces": float((mask < 1 - SATURATED).float().mean()),
+    }
 
 
 def _check_out(folder: Path, out: Path) -> None:
@@ -673,6 +707,10 @@ frames seen alike, and recognises nobody across photographs.
 ![Is an apex still its own person]({identity_png})
 
 The least alike: {least}.
+
+## Does the mask let anything through
+
+{mask}
 """
 
 _AUS = """\
@@ -743,6 +781,7 @@ def _report(figures: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
             ]
         ),
         identity_png="identity.png",
+        mask=_report_mask(figures["mask"]),
         least=_listed([f"{key} ({cosine:.2f})" for key, cosine in identity["least_named"][:5]]),
     )
 
@@ -844,6 +883,17 @@ def _report_place(place: Mapping[str, Any]) -> str:
     ]
     named = [f"{key} ({value:.2f})" for key, value in place["most_outside_named"][:5]]
     return _PLACE.format(table=_markdown(table), named=_listed(named))
+
+
+def _report_mask(mask: Mapping[str, Any] | None) -> str:
+    if mask is None:
+        return "Not measured: the generator's weights are not those that mie-x brings."
+    return (
+        f"A frame is mask x source + (1 - mask) x colour. Of {mask['faces']} faces the mask is "
+        f"{mask['mean']:.2f} on average; it copies the source (above {SATURATED}) in "
+        f"{_percent(mask['copies'])} of the pixels, and the colour picture, which here is the "
+        f"source moved, has all to say (below {1 - SATURATED:.2f}) in {_percent(mask['replaces'])}."
+    )
 
 
 def _markdown(rows: Table) -> str:

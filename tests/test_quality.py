@@ -30,6 +30,7 @@ from pipelines.quality import (
     _thinned,
     agreement,
     escaped,
+    mask_of,
     measure,
     quality,
 )
@@ -239,3 +240,18 @@ def test_what_truly_moves_as_asked_is_told_so() -> None:
     assert _aus(found)["drawn"]["all"]["asked"] == 4
     assert all(one.cosine > 0.7 for one in found)
     assert all(one.outside is not None and one.outside < 0.05 for one in found)
+
+
+def test_masks_are_looked_at_where_the_generator_is_at_hand(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        main,
+        [*("generate", "--ids", "1", "--sources", "exp", "--no-measure"), "--out", str(tmp_path)],
+    )
+    assert done.exit_code == 0, done.output
+    listed = read_manifest(tmp_path)
+    told = mask_of(tmp_path, listed)
+    assert told is not None and told["faces"] == 3
+    assert 0 <= told["mean"] < 0.2  # the shipped generator moves its source, and hides nothing
+    assert 0 <= told["copies"] < 0.01 and told["copies"] + told["replaces"] <= 1
+    listed["settings"]["weights"]["sha256"] = "0" * 64
+    assert mask_of(tmp_path, listed) is None
