@@ -156,7 +156,7 @@ def _failures(manifest: dict[str, Any]) -> str:
             f"{below} samples were left out because they show too little movement (< {least})."
         )
     if manifest["redacted"]:
-        lines.append(f"{len(manifest['redacted'])} identities were taken out after the fact.")
+        lines.append(f"Identities taken out after the fact: {len(manifest['redacted'])}.")
     return " ".join(lines) or "Nothing was left out."
 
 

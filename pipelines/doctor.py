@@ -39,6 +39,7 @@ def findings() -> list[Finding]:
         *[_package(name) for name in PACKAGES],
         _device(),
         _weights(),
+        _estimator(),
         _detector(),
         Finding("cores", True, f"{os.cpu_count()}: as many --workers make sense"),
     ]
@@ -69,6 +70,16 @@ def _weights() -> Finding:
     except (ImportError, OSError, ValueError) as error:
         return Finding("weights", False, str(error))
     return Finding("weights", True, f"{loaded.name}, SHA-256 {loaded.sha256[:16]}...")
+
+
+def _estimator() -> Finding:
+    try:
+        from au_sources.estimator import SHIPPED, load_estimator
+
+        loaded = load_estimator(None)
+    except (ImportError, OSError, ValueError) as error:
+        return Finding("AU estimator", False, str(error))
+    return Finding("AU estimator", True, f"{SHIPPED.name}, SHA-256 {loaded.sha256[:16]}...")
 
 
 def _detector() -> Finding:

@@ -249,7 +249,7 @@ def test_weights_are_trained_measured_and_used(tmp_path: Path) -> None:
 
 def test_doctor_names_versions_device_and_weights() -> None:
     done = mie_x("doctor")
-    for name in ("torch", "facenet-pytorch", "device", "weights", "face detector"):
+    for name in ("torch", "facenet-pytorch", "device", "weights", "AU estimator", "face detector"):
         assert f"ok      {name}: " in done.stdout
     assert done.exit_code == 0 and "MISSING" not in done.stdout
 

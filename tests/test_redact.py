@@ -110,7 +110,7 @@ def test_counts_and_card_tell_of_it_and_failures_do_not(dataset: Path) -> None:
     assert (listed["samples"], listed["identities"], listed["left_out"]) == (23, 4, 1)
     assert listed["redacted"] == [manifest.redacted_name(WHO)]
     card = (dataset / manifest.CARD).read_text("utf-8")
-    assert "1 identities were taken out after the fact." in card
+    assert "Identities taken out after the fact: 1." in card
     assert "23 samples" in card
     redact(dataset, "b")  # of whom a sample had failed
     listed = manifest.read_manifest(dataset)
