@@ -469,6 +469,24 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
         click.echo(report(folder, out, count=count, workers=workers))
 
 
+# Options that both trainings have.
+HOLD_OUT = click.option(
+    "--hold-out",
+    type=click.IntRange(min=0),
+    default=12,
+    show_default=True,
+    metavar="N",
+    help="Photographed people, the last by name, not to learn from.",
+)
+SAVE_MINUTES = click.option(
+    "--save-minutes", type=click.FloatRange(min=0), default=5, show_default=True, metavar="MINUTES"
+)
+POOL = click.option(
+    "--pool", type=PATH, metavar="DIR", help="Where they are kept. Default: OUT/pool."
+)
+SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+
+
 @main.command("train-generator")
 @click.argument("out", type=PATH)
 @click.option("--steps", type=click.IntRange(min=1), required=True, metavar="N")
@@ -487,7 +505,7 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
     metavar="N",
     help="Rendered people to learn from.",
 )
-@click.option("--pool", type=PATH, metavar="DIR", help="Where they are kept. Default: OUT/pool.")
+@POOL
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, metavar="PAIRS")
 @click.option(
     "--rate",
@@ -506,14 +524,7 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
 )
 @click.option("--photographs", type=PATH, metavar="DIR", help="To learn from as well; see --mix.")
 @click.option("--photograph-aus", type=PATH, metavar="CSV", help="OpenFace's; else: estimated.")
-@click.option(
-    "--hold-out",
-    type=click.IntRange(min=0),
-    default=12,
-    show_default=True,
-    metavar="N",
-    help="Photographed people, the last by name, not to learn from.",
-)
+@HOLD_OUT
 @click.option(
     "--mix",
     type=click.FloatRange(min=0),
@@ -524,9 +535,7 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
     help="Weights of rendered pairs, photographs as seen, photographs moved.",
 )
 @click.option("--from", "start", type=PATH, metavar="FILE", help="Weights to begin with.")
-@click.option(
-    "--save-minutes", type=click.FloatRange(min=0), default=5, show_default=True, metavar="MINUTES"
-)
+@SAVE_MINUTES
 @click.option(
     "--measure",
     "identities",
@@ -536,7 +545,7 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
     metavar="N",
     help="Unseen people to measure the result on.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@SEED
 @click.option("--device", default="auto", show_default=True, metavar="NAME")
 def train_generator(out: Path, device: str, **settings: Any) -> None:
     """Train a generator in the folder OUT, or go on with the run there.
@@ -556,14 +565,7 @@ def train_generator(out: Path, device: str, **settings: Any) -> None:
 @click.option("--steps", type=click.IntRange(min=1), required=True, metavar="N")
 @click.option("--photographs", type=PATH, metavar="DIR", help="To learn from as well.")
 @click.option("--aus", type=PATH, metavar="CSV", help="OpenFace's table of them: column image.")
-@click.option(
-    "--hold-out",
-    type=click.IntRange(min=0),
-    default=12,
-    show_default=True,
-    metavar="N",
-    help="Photographed people, the last by name, not to learn from.",
-)
+@HOLD_OUT
 @click.option(
     "--people",
     type=click.IntRange(min=1),
@@ -572,12 +574,10 @@ def train_generator(out: Path, device: str, **settings: Any) -> None:
     metavar="N",
     help="Rendered people to learn from.",
 )
-@click.option("--pool", type=PATH, metavar="DIR", help="Where they are kept. Default: OUT/pool.")
+@POOL
 @click.option("--batch", type=click.IntRange(min=2), default=32, show_default=True, metavar="PAIRS")
-@click.option(
-    "--save-minutes", type=click.FloatRange(min=0), default=5, show_default=True, metavar="MINUTES"
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@SAVE_MINUTES
+@SEED
 @click.option("--device", default="auto", show_default=True, metavar="NAME")
 def train_estimator(out: Path, device: str, **settings: Any) -> None:
     """Train an AU estimator in the folder OUT, or go on with the run there."""

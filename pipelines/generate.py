@@ -97,6 +97,7 @@ def prepare(
     if min_fidelity is not None and not measure:
         raise ValueError("--min-fidelity needs measures; leave --no-measure out")
     _check_names(out, format, pool)
+    told = manifest.begun(out)
     settings = {
         "mie_x": __version__,
         "code_sha256": code_sha256(),
@@ -107,11 +108,10 @@ def prepare(
         "format": format,
         "faces": pool.settings,
         "sources": {name: source.settings for name, source in sources.items()},
-        "weights": _weights(out, weights, unsafe_pickle),
-        "measured_with": _estimator() if measure else None,
+        "weights": _weights(told, weights, unsafe_pickle),
+        "measured_with": shards.file_sha256(estimator.SHIPPED) if measure else None,
         "min_fidelity": min_fidelity,
     }
-    told = manifest.begun(out)
     redacted = tuple(told["redacted"]) if told is not None else ()
     kept = [place for place in pool.places if not _is_redacted(place, redacted)]
     drift.refuse(out, settings, kept)
@@ -125,7 +125,7 @@ def prepare(
         return job
     _check_room(out, len(kept) * len(sources) * len(LABELS) * frames)
     plan = make_plan(kept, sources, seed=seed, frames=frames, course=course)
-    return Job(out, pool, sources, settings, redacted, plan, weights, unsafe_pickle)
+    return dataclasses.replace(job, plan=plan)
 
 
 def check_folder(out: Path) -> None:
@@ -164,10 +164,11 @@ def _check_names(out: Path, format: str, pool: Pool) -> None:
         )
 
 
-def _weights(out: Path, weights: Path | None, unsafe_pickle: bool) -> dict[str, Any]:
-    """What the generator is; its file is read only where OUT does not know it by its hash."""
+def _weights(
+    told: Mapping[str, Any] | None, weights: Path | None, unsafe_pickle: bool
+) -> dict[str, Any]:
+    """What the generator is; its file is read only where what is TOLD of a run knows no such."""
     path = weights or SHIPPED
-    told = manifest.begun(out)
     if told is not None and path.is_file() and path.suffix == ".safetensors":
         known: dict[str, Any] = told["settings"]["weights"]
         if known["sha256"] == shards.file_sha256(path):
@@ -184,13 +185,8 @@ def _weights(out: Path, weights: Path | None, unsafe_pickle: bool) -> dict[str, 
     }
 
 
-def _estimator() -> str:
-    """SHA-256 of the AU estimator."""
-    return shards.file_sha256(estimator.SHIPPED)
-
-
 def _check_room(out: Path, frames: int) -> None:
-    """Refuse to begin what cannot end: about 30 kB a frame, less what is there already."""
+    """Refuse to begin what cannot end: ``BYTES_A_FRAME``, less what is there already."""
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     taken = sum(p.stat().st_size for p in out.rglob("*") if p.is_file()) if out.exists() else 0
