@@ -12,7 +12,7 @@ expert tables. Each is a frozen record, picklable, with
 
 ``mie`` and ``mae`` draw from ``AuClip`` records, and do not ask where these come from:
 ``read_clips`` makes them of a user's tables, ``stand_in_clips`` invents them, and the reader of a
-real collection makes them of its own label sheets and OpenFace files (``extract.read_openface``)::
+real collection makes them of its own label sheets and OpenFace files (``tables.read_openface``)::
 
     RealMie(tuple(read_clips(Path("casme2/clips.csv"), source="mie")))
     EarlyMae(stand_in_clips("mae"), alpha=0.1, beta=0.3)

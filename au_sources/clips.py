@@ -43,7 +43,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from au_sources.extract import (
+from au_sources.tables import (
     BLANK,
     MIN_CONFIDENCE,
     Table,

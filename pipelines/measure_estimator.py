@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au_sources.estimator import differences, intensities, load_estimator
-from au_sources.extract import read_openface
+from au_sources.tables import read_openface
 from ganimation.drawings import identity_seed
 from mie_x.records import AUS, Aus, Frames
 from mie_x.renderer import draw_person, draw_view, render

@@ -45,7 +45,7 @@ from torch.nn import functional as F
 
 from au_sources.estimator import save_estimator, to_planes
 from au_sources.estimator_network import Estimator
-from au_sources.extract import intensities, read_table
+from au_sources.tables import intensities, read_table
 from ganimation.drawings import (
     FRAMES,
     KEPT,

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from au_sources import AuClip, RealMie, extract, read_clips
-from au_sources.extract import read_openface
+from au_sources import AuClip, RealMie, read_clips, tables
+from au_sources.tables import read_openface
 from mie_x.records import AUS
 
 RAW = [f"AU{au:02d}_r" for au in AUS]
@@ -339,7 +339,7 @@ def test_a_table_that_unpacks_to_too_much_is_refused_unread(
 ) -> None:
     table = pa.Table.from_pylist([{**clip_rows()[0], "clip": f"{n}" * 10**5} for n in range(10)])
     pq.write_table(table, tmp_path / "t.parquet", compression="zstd")
-    monkeypatch.setattr(extract, "MAX_BYTES", 10**5)
+    monkeypatch.setattr(tables, "MAX_BYTES", 10**5)
     assert "unpacks to 1 MiB, but only 0 MiB are read; leave out" in refused(tmp_path / "t.parquet")
 
 
@@ -649,11 +649,11 @@ def test_a_huge_file_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "t.csv", clip_rows())
-    monkeypatch.setattr(extract, "MAX_ROWS", 3)
+    monkeypatch.setattr(tables, "MAX_ROWS", 3)
     assert "more than 3 rows; split the table" in refused(path)
     pd.DataFrame(clip_rows()).to_parquet(tmp_path / "t.parquet")
     assert "more than 3 rows; split the table" in refused(tmp_path / "t.parquet")
-    monkeypatch.setattr(extract, "MAX_BYTES", 100)
+    monkeypatch.setattr(tables, "MAX_BYTES", 100)
     assert "only 0 MiB are read; leave out OpenFace's landmarks" in refused(path)
 
 
