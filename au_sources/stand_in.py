@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au_sources.clips import AuClip
+from mie_x.datasets.standin import SHAPES
 from mie_x.records import AUS, LABEL_OF_EMOTION, LABELS, Origin
 
 SEED = 20221023
@@ -27,17 +28,6 @@ EMOTIONS = (
     *("sadness", "fear", "anger", "disgust", "contempt") * 6,
 )
 """Emotion of each clip; clip k belongs to subject k mod 12."""
-
-SHAPES: dict[str, dict[int, float]] = {
-    "happiness": {12: 1.0, 6: 0.7, 25: 0.3},
-    "surprise": {1: 1.0, 2: 0.9, 5: 0.6, 25: 0.4, 26: 0.7},
-    "sadness": {4: 0.8, 1: 0.7, 15: 1.0, 17: 0.5},
-    "fear": {1: 0.8, 4: 0.6, 5: 0.8, 20: 1.0, 25: 0.5},
-    "anger": {4: 1.0, 7: 0.8, 23: 0.7},
-    "disgust": {9: 1.0, 10: 0.8, 17: 0.5},
-    "contempt": {14: 1.0, 12: 0.2},
-}
-"""Emotion -> AU -> its share of the clip's amplitude; the first AU always takes part."""
 
 
 @cache

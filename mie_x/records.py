@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,3 +85,63 @@ class Sample:
     origin: Origin | None = None
     aus: Aus | None = None
     apex: int = -1
+
+
+class Footage(Protocol):
+    """The frames of a clip or of a long video, under the collection's own numbers."""
+
+    @property
+    def name(self) -> str:
+        """Posix path below the collection's folder of frames: ``sub01/EP02_01f``."""
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Frame numbers, ascending; some may be missing in between."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """File name of each frame, as ``numbers``; empty where there are no single files."""
+
+    def frame(self, number: int) -> Frames:
+        """(H, W, 3) uint8 RGB; KeyError where there is no such frame, ValueError if unreadable."""
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[Frames]:
+        """These frames, ascending, one at a time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One filmed expression of a collection, as its label sheet tells it; pixels stay on the disk.
+
+    ``origin`` names it, once in a collection. ``onset``, ``apex`` and ``offset`` are frame numbers
+    of ``footage``, onset <= apex <= offset, None where nobody tells them; ``apex_from`` is "coded",
+    or how the apex was set: "middle" of onset and offset, "last" frame. ``aus`` and ``emotion`` are
+    as coded; ``label`` is one of ``LABELS``' values by the collection's merging rule, or None.
+    ``kind`` is "micro" or "macro"; ``fps`` None where not known.
+
+    ``repaired`` says what was mended and how, ``odd`` what is strange and was left; ``problem`` why
+    the clip cannot be used at all, else "". Such clips are handed on: what is left out is data.
+    """
+
+    origin: Origin
+    footage: Footage
+    onset: int | None
+    apex: int | None
+    offset: int | None
+    emotion: str
+    label: int | None
+    aus: str = ""
+    kind: str = "micro"
+    fps: float | None = None
+    apex_from: str = "coded"
+    repaired: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+    problem: str = ""
+    stand_in: bool = False
+
+    @property
+    def numbers(self) -> list[int]:
+        """Frame numbers of the footage from onset to offset, both included; [] without them."""
+        if self.onset is None or self.offset is None:
+            return []
+        return [n for n in self.footage.numbers if self.onset <= n <= self.offset]

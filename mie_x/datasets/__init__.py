@@ -1,1 +1,17 @@
-"""Real collections: a file a layout, each with reader and stand-in writer. None yet."""
+"""Real collections as they are handed out, and stand-ins of them: a file a layout.
+
+Every collection has a reader that hands out every row of its label sheet as a ``Clip``, mended
+where that can be told and marked where it cannot, and a writer of rendered clips in the same
+layout, quirks included, so that all that is built on a collection runs without a licence.
+"""
+
+from __future__ import annotations
+
+from mie_x.datasets.casme2 import CASME2
+from mie_x.datasets.collection import Collection
+
+COLLECTIONS: dict[str, Collection] = {
+    "casme2": CASME2,
+}
+
+__all__ = ["COLLECTIONS", "Collection"]

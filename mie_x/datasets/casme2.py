@@ -1,0 +1,139 @@
+"""CASME II (Yan et al., PLoS ONE 2014): 26 subjects, 255 micro-expressions, 200 fps, 640 x 480.
+
+::
+
+    ROOT/CASME2-coding-20140508.xlsx            or -20190701.xlsx, or a CSV export
+    ROOT/CASME2_RAW_selected/sub01/EP02_01f/img46.jpg    not padded, the first is the onset
+    ROOT/CASME2-RAW/sub01/EP02_01f/img1.jpg              likewise, from the clip's first frame
+    ROOT/Cropped/sub01/EP02_01f/reg_img46.jpg
+
+Of these folders the first in this order that is there is read; ROOT may be one of them, with the
+sheet in it. The sheet: ``Subject | Filename | (blank) | OnsetFrame | ApexFrame | OffsetFrame |
+(blank) | Action Units | Estimated Emotion [| Objective Classes]``. Blank columns are missing in
+some copies; subjects become 1 in CSV exports.
+
+Classes: MEGC 2019's rule (See et al., FG 2019): happiness is positive, disgust and repression are
+negative, surprise is surprise; sadness, fear and others have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mie_x.datasets import standin
+from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.footage import Pictures, below, pictures
+from mie_x.datasets.key_frames import KeyFrames, key_frames
+from mie_x.datasets.sheets import find_sheet, read_sheet, write_sheet
+from mie_x.records import Clip, Origin
+
+NAME, TITLE, FPS = "casme2", "CASME II", 200.0
+FRAMES = ("CASME2_RAW_selected", "CASME2-RAW", "Cropped", ".")
+LABEL_OF = {
+    "happiness": "positive",
+    "disgust": "negative",
+    "repression": "negative",
+    "surprise": "surprise",
+}
+_EMOTIONS = {"happiness": 32, "others": 99, "disgust": 63, "repression": 27, "fear": 2}
+
+
+def read(root: Path) -> Iterator[Clip]:
+    """Every row of the sheet, in its order; clips without frames say so in ``problem``."""
+    yield from each_once(_rows(root))
+
+
+def _rows(root: Path) -> Iterator[Clip]:
+    sheet = read_sheet(
+        find_sheet(root, "CASME2*cod*", "CASME2*label*", "CASME2*.csv", what=TITLE),
+        header=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame"),
+    )
+    frames = next(root / name for name in FRAMES if (root / name).is_dir())
+    for row in sheet.rows:
+        subject, name = f"sub{row['subject'].removeprefix('sub').zfill(2)}", row["filename"]
+        footage = pictures(below(frames, subject, name), f"{subject}/{name}")
+        cells = (row["onsetframe"], row["apexframe"], row["offsetframe"])
+        yield make_clip(
+            Origin(NAME, subject, name),
+            footage,
+            key_frames(*cells, footage.numbers),
+            row["estimated emotion"],
+            LABEL_OF,
+            fps=FPS,
+            stand_in=standin.is_standin(root),
+            aus=row["action units"],
+        )
+
+
+def write_standin(
+    root: Path, *, subjects: int = 6, clips: int = 24, seed: int = 0, workers: int = 1
+) -> list[Clip]:
+    """Write a stand-in of the 2019 release to ROOT; returns what ``read`` is to find there.
+
+    With the original's quirks: the first clip has no apex ("/"), the second has it at its offset;
+    clip names of three patterns; blank columns, a trailing blank in a header, a lone AU as a
+    number, an unknown AU cell, two empty sheets, and hidden files between the frames.
+    """
+    header = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None]
+    lines: list[list[object]] = [[*header, "Action Units", "Estimated Emotion ", None]]
+    made, reels = [], []
+    for number, (who, emotion) in enumerate(
+        standin.cast(subjects, clips, {**_EMOTIONS, "surprise": 28, "sadness": 4}, seed=seed)
+    ):
+        subject = f"sub{who + 1:02d}"
+        name = ("EP01_2", "EP08_1", "EP09f")[number] if number < 3 else f"EP{number + 1:02d}_01f"
+        take = standin.take(NAME, seed, subject, name, emotion, kind="micro", fps=FPS)
+        onset = 1 + take.seed % 120  # the first of the selected frames
+        offset = onset + take.offset
+        keys = KeyFrames(onset, onset + take.apex, offset)
+        cell: object = keys.apex
+        if number == 0:
+            cell, keys.apex, keys.apex_from = "/", (onset + offset) // 2, "middle"
+            keys.repaired = [f"apex '/' is not annotated: the middle frame {keys.apex} taken"]
+        elif number == 1:
+            cell = keys.apex = offset
+            keys.odd = ["apex and offset are one frame"]
+        files = {n: f"img{n}.jpg" for n in range(onset, offset + 1)}
+        footage = Pictures(f"{subject}/{name}", root / FRAMES[0] / subject / name, files)
+        reels.append(standin.Reel(take.shot(), footage.folder, footage.names))
+        standin.write_openface(root, footage.name, footage.names, take.aus, seed=take.seed)
+        units: object = int(take.coded) if take.coded.isdigit() else take.coded or "?"
+        lines.append([subject[3:], name, None, onset, cell, offset, None, units, emotion, None])
+        made.append(
+            make_clip(
+                Origin(NAME, subject, name),
+                footage,
+                keys,
+                emotion,
+                LABEL_OF,
+                fps=FPS,
+                stand_in=True,
+                aus=str(units),
+            )
+        )
+    standin.write_reels(reels, workers=workers)
+    (root / FRAMES[0] / "sub01" / ".DS_Store").write_bytes(b"\0")
+    (reels[0].folder / "._img1.jpg").write_bytes(b"\0")
+    write_sheet(root / "CASME2-coding-20190701.xlsx", {"Sheet1": lines, "Sheet2": [], "Sheet3": []})
+    standin.mark(root, TITLE, made, seed=seed)
+    return made
+
+
+CASME2 = Collection(
+    NAME,
+    TITLE,
+    "Institute of Psychology, Chinese Academy of Sciences; licence agreement, research only",
+    "happiness: positive; disgust, repression: negative; surprise: surprise; sadness, fear and "
+    "others: none (MEGC 2019)",
+    read,
+    write_standin,
+    (
+        Published(
+            "CASME2-coding-20140508.xlsx", 255, 26, {**_EMOTIONS, "surprise": 25, "sadness": 7}
+        ),
+        Published(
+            "CASME2-coding-20190701.xlsx", 255, 26, {**_EMOTIONS, "surprise": 28, "sadness": 4}
+        ),
+    ),
+)

@@ -1,0 +1,200 @@
+"""Frames on the disk: the pictures of a folder by the numbers in their names, or a video file.
+
+Nothing is decoded before it is asked for. Files come from the folder's own listing, never from a
+cell of a sheet; ``below`` is the way from a cell to a path, and does not leave the root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mie_x.faces.pictures import MAX_PIXELS, UnusablePicture, decode, read_bytes
+from mie_x.records import Frames
+from mie_x.whole import stays_below
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
+LAST_NUMBER = re.compile(r"(\d+)\D*$")  # of a file's stem: img46, reg_img46, 006_00562, image0001
+MAX_FRAMES = 1_000_000  # of a folder or a video: over an hour at 200 a second
+
+
+class Unreadable(ValueError):
+    """A frame or a video that is there and cannot be decoded; names the file and the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures of one clip. ``files`` maps a frame number to its file name below ``folder``.
+
+    ``twice`` are files whose number another file has too (``img1.jpg`` beside ``img001.jpg``): they
+    are not used.
+    """
+
+    name: str
+    folder: Path
+    files: Mapping[int, str]
+    twice: tuple[str, ...] = ()
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(sorted(self.files))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.files[number] for number in self.numbers)
+
+    def path(self, number: int) -> Path:
+        return self.folder / self.files[number]
+
+    def frame(self, number: int) -> Frames:
+        path = self.path(number)
+        try:
+            return decode(read_bytes(path))
+        except UnusablePicture as error:
+            raise Unreadable(f"{path}: {error}") from error
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[Frames]:
+        for number in numbers:
+            yield self.frame(number)
+
+
+def pictures(
+    folder: Path, name: str, *, prefix: str = "", number: re.Pattern[str] = LAST_NUMBER
+) -> Pictures:
+    """The pictures right in FOLDER whose names start with PREFIX; none where there is no folder.
+
+    A frame's number is what NUMBER finds in the file's stem, by int(): padding is told apart from
+    nothing. Hidden files (``.DS_Store``, ``._img1.jpg``) and what has no number are left alone.
+    """
+    files: dict[int, str] = {}
+    twice = []
+    for file in listed(folder):
+        if not file.startswith(prefix) or Path(file).suffix.lower() not in PICTURES:
+            continue
+        if (found := number.search(Path(file).stem)) is None:
+            continue
+        if int(found[1]) in files:
+            twice.append(file)
+        else:
+            files[int(found[1])] = file
+    return Pictures(name, folder, files, tuple(twice))
+
+
+def listed(folder: Path) -> list[str]:
+    """Names of the files in FOLDER that are not hidden, sorted; [] where there is no folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    if len(names) > MAX_FRAMES:
+        raise ValueError(f"{folder}: more than {MAX_FRAMES:,} files; not a clip's folder")
+    return sorted(names)
+
+
+def folders(folder: Path) -> list[str]:
+    """Names of the folders in FOLDER that are not hidden, sorted; [] where there is no folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+
+
+def below(root: Path, *cells: str) -> Path:
+    """ROOT / CELLS, where these are cells of a sheet; ValueError where they lead elsewhere."""
+    for cell in cells:
+        if not stays_below(cell):
+            raise ValueError(f"{root}: {cell[:60]!r} in its sheet is no name of a file or folder")
+    return root.joinpath(*cells)
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """A video file; its frames are counted from 1, as OpenFace and MECIA's coders do."""
+
+    name: str
+    path: Path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ()
+
+    @cached_property
+    def _told(self) -> tuple[int, float | None]:
+        with self._opened() as container:
+            stream = container.streams.video[0]
+            rate = float(stream.average_rate) if stream.average_rate else None
+            count = 0
+            for packet in container.demux(stream):
+                count += packet.size > 0
+                if count > MAX_FRAMES:
+                    raise Unreadable(f"{self.path}: more than {MAX_FRAMES:,} frames; cut it up")
+            return count, rate
+
+    @property
+    def numbers(self) -> range:
+        return range(1, self._told[0] + 1)
+
+    @property
+    def fps(self) -> float | None:
+        """Mean frames a second, as the file tells."""
+        return self._told[1]
+
+    def frame(self, number: int) -> Frames:
+        return next(self.frames([number]))
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[Frames]:
+        """These frames, ascending, in one pass from the start; KeyError where the video ends."""
+        import av
+
+        wanted = iter(sorted(set(numbers)))
+        number = next(wanted, None)
+        try:
+            with self._opened() as container:
+                for count, frame in enumerate(container.decode(video=0), 1):
+                    if number is None:
+                        return
+                    if count == number:
+                        yield _upright(frame)
+                        number = next(wanted, None)
+        except av.FFmpegError as error:
+            raise Unreadable(f"{self.path}: damaged or cut short ({error.strerror})") from error
+        if number is not None:
+            raise KeyError(f"{self.path}: no frame {number}")
+
+    def _opened(self) -> Any:
+        import av
+
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{self.path}: no such video; check the path")
+        try:
+            # A playlist inside a video file must not make FFmpeg open anything else.
+            container = av.open(
+                str(self.path.resolve()), options={"protocol_whitelist": "file"}, mode="r"
+            )
+        except (av.FFmpegError, OSError) as error:
+            raise Unreadable(
+                f"{self.path}: no video that can be read ({error.strerror})"
+            ) from error
+        told = set(container.format.name.split(","))
+        if told & {"hls", "concat", "dash", "tee", "image2"} or not container.streams.video:
+            container.close()
+            raise Unreadable(f"{self.path}: no video file; give MP4, AVI, MOV, MKV or WebM")
+        stream = container.streams.video[0]
+        if stream.width * stream.height > MAX_PIXELS:
+            container.close()
+            raise Unreadable(f"{self.path}: {stream.width} x {stream.height} px are too many")
+        stream.codec_context.thread_count = 1
+        return container
+
+
+def _upright(frame: Any) -> Frames:
+    turned = np.rot90(frame.to_ndarray(format="rgb24"), k=int(frame.rotation) // 90)
+    return np.ascontiguousarray(turned)

@@ -1,0 +1,344 @@
+"""Stand-ins: rendered clips in the layouts of real collections, with everything about them known.
+
+Nobody moved so. The people are the renderer's, the emotions' action units are what textbooks agree
+on, and timing, size, asymmetry, jitter and noise are made up; ``STAND-IN.txt`` in the folder says
+so, and every clip that is read from such a folder has ``stand_in``. A figure measured on a stand-in
+says that the software runs, and nothing about micro-expressions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mie_x import __version__
+from mie_x.datasets.collection import counts
+from mie_x.records import AUS, Aus, Clip, Frames
+from mie_x.whole import whole, write_text
+
+MARK = "STAND-IN.txt"
+SIZE = 160  # px, a side: the detector wants some room, and nothing is enlarged to 128
+JITTER = 0.35  # px at SIZE, standard deviation of a head that tries to keep still
+TILT = 0.15  # degrees, likewise
+UNEVEN = 0.3  # from this difference between the sides a coder writes L or R
+
+SHAPES: dict[str, dict[int, float]] = {
+    "happiness": {12: 1.0, 6: 0.7, 25: 0.3},
+    "surprise": {1: 1.0, 2: 0.9, 5: 0.6, 25: 0.4, 26: 0.7},
+    "sadness": {4: 0.8, 1: 0.7, 15: 1.0, 17: 0.5},
+    "fear": {1: 0.8, 4: 0.6, 5: 0.8, 20: 1.0, 25: 0.5},
+    "anger": {4: 1.0, 7: 0.8, 23: 0.7},
+    "disgust": {9: 1.0, 10: 0.8, 17: 0.5},
+    "contempt": {14: 1.0, 12: 0.2},
+    "repression": {14: 0.8, 17: 1.0, 15: 0.4},
+    "others": {4: 1.0, 7: 0.6},
+}
+"""Emotion -> AU -> its share of the clip's amplitude; the first AU always takes part."""
+
+LIKE = {
+    "happy": "happiness",
+    "sad": "sadness",
+    "angry": "anger",
+    "other": "others",
+    "positive": "happiness",
+    "negative": "disgust",
+    "tense": "others",
+    "helpless": "sadness",
+    "pain": "anger",
+    "confused": "others",
+}
+"""Words of the sheets -> the emotion of ``SHAPES`` that is shown for them."""
+
+SECONDS = {  # of rise and fall, shortest and longest; a micro-expression has half a second at most
+    "micro": ((0.08, 0.2), (0.08, 0.25)),
+    "macro": ((0.4, 1.0), (0.4, 1.2)),
+}
+AMPLITUDE = {"micro": (0.15, 0.4), "macro": (0.6, 0.95)}
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One film of one person: ``aus`` (T, 17) in [0, 1], a row a frame.
+
+    ``person`` names the face: the same name, the same face. ``lean`` in [-1, 1] is by how much more
+    the side on the left of the picture moves than the other. ``seed`` fixes light, framing, jitter
+    and noise. ``gray`` and ``noise`` (of 255) are the camera's.
+    """
+
+    person: str
+    aus: Aus
+    seed: int
+    lean: float = 0.0
+    gray: bool = False
+    noise: float = 1.5
+
+
+def seed_of(*parts: object) -> int:
+    """63 bits that depend on PARTS alone."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def expression(
+    rng: np.random.Generator, emotion: str, *, kind: str, fps: float, fall: bool = True
+) -> tuple[Aus, int, float]:
+    """AUs (T, 17) of a rise from rest to the apex and, with FALL, back; the apex's row; the lean.
+
+    Row 0, the onset, is at rest; so is the last row where there is a fall.
+    """
+    shape = np.zeros(len(AUS))
+    for rank, (au, share) in enumerate(SHAPES[LIKE.get(emotion.lower(), emotion.lower())].items()):
+        if rank == 0 or rng.random() < 0.8:
+            shape[AUS.index(au)] = share * rng.uniform(0.8, 1.0)
+    shape[int(rng.integers(len(AUS)))] += rng.uniform(0.0, 0.1)  # a companion that nobody codes
+    shape *= rng.uniform(*AMPLITUDE[kind])
+    rise, back = (max(2, round(rng.uniform(*span) * fps)) for span in SECONDS[kind])
+    lean = float(np.clip(rng.normal(0, 0.3), -0.6, 0.6)) if rng.random() < 0.5 else 0.0
+    curve = 0.5 - 0.5 * np.cos(np.pi * np.arange(rise + 1) / rise)
+    if fall:
+        curve = np.append(curve, 0.5 + 0.5 * np.cos(np.pi * np.arange(1, back + 1) / back))
+    return (curve[:, None] * shape.clip(0, 1)).astype(np.float32), rise, lean
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """One acted expression, before it is filmed. Rows count from 0, the first frame.
+
+    ``aus`` (T, 17); ``coded`` is what a coder would write of the apex; ``seed`` is the take's own.
+    """
+
+    person: str
+    emotion: str
+    aus: Aus
+    onset: int
+    apex: int
+    offset: int
+    lean: float
+    coded: str
+    seed: int
+
+    def shot(self, *, gray: bool = False, noise: float = 1.5) -> Shot:
+        return Shot(self.person, self.aus, self.seed, self.lean, gray, noise)
+
+
+def take(
+    collection: str,
+    seed: int,
+    subject: str,
+    name: str,
+    emotion: str,
+    *,
+    kind: str,
+    fps: float,
+    before: int = 0,
+    after: int = 0,
+    fall: bool = True,
+) -> Take:
+    """Have SUBJECT act EMOTION, with BEFORE and AFTER frames at rest; depends on the names alone.
+
+    Without FALL the last row is the apex and the offset, as in CK+.
+    """
+    own = seed_of(collection, seed, subject, name)
+    person = f"{collection}-{seed}-{subject}"
+    acted, apex, lean = expression(
+        np.random.default_rng(own), emotion, kind=kind, fps=fps, fall=fall
+    )
+    aus = rest(person, before + len(acted) + after)
+    play(aus, before, acted)
+    last = before + len(acted) - 1
+    units = coded(acted[apex], lean)
+    return Take(person, emotion, aus, before, before + apex, last, lean, units, own)
+
+
+def coded(aus: Aus, lean: float) -> str:
+    """What a coder would write of an apex (17,): ``4+L12``; "" where nothing is to be seen."""
+    side = "" if abs(lean) < UNEVEN else "R" if lean > 0 else "L"  # the person's own right
+    return "+".join(
+        f"{side if au in (12, 14, 10) else ''}{au}"
+        for au, value in zip(AUS, aus, strict=True)
+        if value >= 0.08
+    )
+
+
+def rest(person: str, rows: int) -> Aus:
+    """AUs (ROWS, 17) of a person who does nothing: a few are never quite at rest."""
+    rng = np.random.default_rng(seed_of("habits", person))
+    habits = rng.uniform(0.01, 0.05, len(AUS)) * (rng.random(len(AUS)) < 0.25)
+    return np.tile(habits.astype(np.float32), (rows, 1))
+
+
+def play(aus: Aus, start: int, acted: Aus) -> None:
+    """Add ACTED to AUS in place, its first row at START; what sticks out at the end is cut off."""
+    rows = aus[start : start + len(acted)]
+    rows[:] = np.clip(rows + acted[: len(rows)], 0, 1)
+
+
+def film(shot: Shot) -> Iterator[Frames]:
+    """The frames of SHOT, (SIZE, SIZE, 3) uint8 RGB each."""
+    rng = np.random.default_rng(seed_of("camera", shot.seed))
+    steady = np.zeros(3)
+    for row in shot.aus:
+        # a head's slow drift: each frame keeps nine tenths of the one before
+        steady = 0.9 * steady + np.sqrt(1 - 0.81) * rng.normal(size=3) * (JITTER, JITTER, TILT)
+        picture = _moved(_drawn(shot, row), steady)
+        grain = rng.normal(0, shot.noise, picture.shape[:2] if shot.gray else picture.shape)
+        noisy = picture + (grain[..., None] if shot.gray else grain)
+        yield np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def _drawn(shot: Shot, aus: Aus) -> NDArray[np.float64]:
+    """(SIZE, SIZE, 3) on 0 to 255. The renderer knows no sides: two pictures meet at the nose."""
+    if shot.lean and aus.any():
+        left, right = (
+            _rendered(shot.person, shot.seed, np.clip(aus * share, 0, 1).tobytes())
+            for share in (np.float32(1 + shot.lean), np.float32(1 - shot.lean))
+        )
+        to_right = 1 / (1 + np.exp((SIZE / 2 - np.arange(SIZE)) / 4))[:, None]  # within some 10 px
+        picture = left + to_right * (right.astype(np.float64) - left)
+    else:
+        picture = _rendered(shot.person, shot.seed, aus.tobytes()).astype(np.float64)
+    if not shot.gray:
+        return picture
+    return np.repeat((picture @ (0.299, 0.587, 0.114))[..., None], 3, axis=2)
+
+
+@lru_cache(maxsize=8)
+def _rendered(person: str, seed: int, aus: bytes) -> Frames:
+    from mie_x.renderer import draw_person, draw_view, render
+
+    view = replace(draw_view(seed, spread=0.6), noise=0.0)  # the sensor's noise is ours, a frame's
+    face = draw_person(seed_of("stand-in", person))
+    vector = np.frombuffer(aus, np.float32)[None]
+    picture: Frames = render([face], [view], vector, size=SIZE, supersample=1).images[0]
+    return picture
+
+
+def _moved(picture: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
+    """PICTURE shifted by (x, y) px and turned by degrees about its middle."""
+    from scipy.ndimage import affine_transform
+
+    angle = np.deg2rad(by[2])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    middle = np.full(2, (SIZE - 1) / 2)
+    start = middle - turn @ (middle + by[1::-1])
+    planes = [
+        affine_transform(picture[..., c], turn, start, order=1, mode="nearest") for c in range(3)
+    ]
+    return np.stack(planes, axis=2)
+
+
+@dataclass(frozen=True)
+class Reel:
+    """Where the frames of a shot go: ``names`` are the files of its rows, below ``folder``."""
+
+    shot: Shot
+    folder: Path
+    names: tuple[str, ...]
+
+
+def write_reels(reels: Sequence[Reel], *, workers: int) -> None:
+    """Film REELS and write every frame, by WORKERS processes: the same bytes by any number."""
+    from joblib import Parallel, delayed
+
+    Parallel(n_jobs=workers)(delayed(_write_reel)(reel) for reel in reels)
+
+
+def _write_reel(reel: Reel) -> None:
+    reel.folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in zip(reel.names, film(reel.shot), strict=True):
+        image = Image.fromarray(frame[..., 0] if reel.shot.gray else frame)
+        kind = {".jpg": "JPEG", ".png": "PNG", ".bmp": "BMP"}[Path(name).suffix.lower()]
+        options: dict[str, Any] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+        with whole(reel.folder / name) as unfinished:
+            image.save(unfinished, kind, **options)
+
+
+def write_openface(root: Path, name: str, files: Sequence[str], aus: Aus, *, seed: int) -> Path:
+    """Write what OpenFace's FeatureExtraction would say of a clip, as ROOT/openface/NAME.csv.
+
+    AUS (T, 17) belong to FILES in their order; the table's rows are in the order of the names as
+    text, as OpenFace sorts a folder. With noise, a floor at 0, two decimals, and now and then a
+    frame that failed (success 0, all zeros). ROOT is the folder that the collection's readers get.
+    """
+    rng = np.random.default_rng(seed_of("openface", seed))
+    measured = np.clip(aus * 5 + rng.normal(0, 0.04, aus.shape) * (aus > 0), 0, 5)
+    failed = rng.random(len(aus)) < 0.01
+    names = [f"AU{au:02d}_r" for au in AUS] + [f"AU{au:02d}_c" for au in AUS]
+    lines = [", ".join(["frame", "face_id", "timestamp", "confidence", "success", *names])]
+    for count, row in enumerate(sorted(range(len(files)), key=lambda row: files[row]), 1):
+        values = np.zeros(len(AUS)) if failed[row] else measured[row]
+        told = [f"{value:.2f}" for value in values] + [f"{value >= 1:.2f}" for value in values]
+        sure = "0.03" if failed[row] else f"{rng.uniform(0.93, 0.98):.2f}"
+        head = [str(count), "0", f"{(count - 1) / 30:.3f}", sure, str(int(not failed[row]))]
+        lines.append(", ".join([*head, *told]))
+    path = root / "openface" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "\n".join(lines) + "\n")
+    return path
+
+
+def cast(
+    subjects: int, clips: int, emotions: Mapping[str, int], *, seed: int
+) -> list[tuple[int, str]]:
+    """(subject from 0, emotion) of each of CLIPS: shares as in EMOTIONS, the rare ones too.
+
+    Each emotion comes once if there is room. ValueError on fewer clips than subjects, or none.
+    """
+    if not 1 <= subjects <= clips:
+        raise ValueError(f"{subjects} subjects, {clips} clips: give at least a clip for everybody")
+    total = sum(emotions.values())
+    due = dict.fromkeys(emotions, 0.0)
+    order = list(emotions)
+    chosen = []
+    for count in range(clips):
+        for emotion in order:
+            due[emotion] += emotions[emotion] / total
+        emotion = order[count] if count < len(order) else max(order, key=lambda name: due[name])
+        due[emotion] -= 1
+        chosen.append(emotion)
+    # subjects in turn, so that everybody has clips; who shows what is drawn
+    rng = np.random.default_rng(seed_of("cast", seed))
+    shuffled = [chosen[i] for i in rng.permutation(clips)]
+    return [(count % subjects, emotion) for count, emotion in enumerate(shuffled)]
+
+
+def mark(root: Path, title: str, clips: Sequence[Clip], *, seed: int) -> None:
+    """Write STAND-IN.txt, last of all: what this folder is, and what is to be found in it."""
+    kinds = sorted({clip.kind for clip in clips})
+    told = {kind: counts(clips, kind=kind) for kind in kinds}
+    text = (
+        f"STAND-IN for {title}. Not the collection.\n\n"
+        f"Written by mie-x {__version__} with seed {seed}: rendered people, invented movements,\n"
+        "in the collection's layout, so that software can be run and tested without a licence.\n"
+        "No frame shows anybody. What is measured here says nothing about micro-expressions.\n\n"
+        f"{json.dumps(told)}\n"
+    )
+    write_text(root / MARK, text)
+
+
+def is_standin(root: Path) -> bool:
+    """Whether ROOT holds a stand-in."""
+    return (root / MARK).is_file()
+
+
+def told_counts(root: Path) -> dict[str, Any]:
+    """What STAND-IN.txt of ROOT says is there: kind -> counts, as ``collection.counts``."""
+    try:
+        told = json.loads((root / MARK).read_text("utf-8").splitlines()[-1])
+        for kind in told.values():
+            kind["by_subject"] = {name: tuple(row) for name, row in kind["by_subject"].items()}
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{root / MARK}: cannot be read ({error}); write the stand-in again"
+        ) from error
+    result: dict[str, Any] = told
+    return result
