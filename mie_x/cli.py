@@ -469,6 +469,62 @@ def quality(folder: Path, out: Path, count: int | None, workers: int) -> None:
         click.echo(report(folder, out, count=count, workers=workers))
 
 
+def collection_named(name: str) -> Any:
+    """The collection called NAME; ValueError with all names where there is none."""
+    from mie_x.datasets import COLLECTIONS
+
+    if name not in COLLECTIONS:
+        raise ValueError(f"no collection {name!r}; there are {', '.join(COLLECTIONS)}")
+    return COLLECTIONS[name]
+
+
+@main.command()
+@click.argument("name")
+@click.argument("root", type=PATH)
+@click.option("--deep", is_flag=True, help="Decode every frame from onset to offset.")
+@click.option("--out", type=PATH, metavar="CSV", help="Write the findings as a table.")
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores, metavar="N")
+def check(name: str, root: Path, deep: bool, out: Path | None, workers: int) -> None:
+    """Is the copy of the collection NAME in ROOT whole? Counts, and what is odd; 1 on a fault.
+
+    Compared with what was published. Rows that cannot be used, and those that were repaired, are
+    told with the reason.
+    """
+    from mie_x.datasets.check import check as look
+    from mie_x.datasets.check import lines, write_findings
+    from pipelines.progress import Progress
+
+    with bad_input():
+        collection = collection_named(name)
+        done = Progress("clips looked at")
+        checked = look(collection, root, deep=deep, workers=workers, progress=done)
+        if out is not None:
+            write_findings(out, checked.findings)
+    for line in lines(collection, checked):
+        click.echo(plain(line))
+    if checked.faults:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("root", type=PATH)
+@click.option("--subjects", type=click.IntRange(1, 999), metavar="N", help="Rendered people.")
+@click.option("--clips", type=click.IntRange(1, 99_999), metavar="N", help="Of all together.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores, metavar="N")
+def standin(name: str, root: Path, seed: int, workers: int, **sizes: int | None) -> None:
+    """Write rendered clips in the layout of the collection NAME to ROOT, so that all else runs."""
+    with stoppable(), bad_input():
+        collection = collection_named(name)
+        if root.exists() and any(root.iterdir()):
+            raise ValueError(f"{root} is not empty; give a new folder")
+        given = {option: size for option, size in sizes.items() if size is not None}
+        made = collection.write_standin(root, seed=seed, workers=workers, **given)
+    say(f"stand-in of {collection.title}: {len(made)} clips of rendered people; nobody moved so")
+    click.echo(root)
+
+
 # Options that both trainings have.
 HOLD_OUT = click.option(
     "--hold-out",

@@ -30,7 +30,8 @@ def lay_out(
         folder = folder / str(row[1])
         folder.mkdir(parents=True, exist_ok=True)
         for number in frames:
-            Image.new("RGB", (8, 6), (number, 0, 0)).save(folder / f"img{number}.jpg")
+            tone = (number, sum(str(folder.relative_to(root)).encode()) % 256, 0)
+            Image.new("RGB", (8, 6), tone).save(folder / f"img{number}.jpg")
     return list(COLLECTIONS["casme2"].read(root))
 
 

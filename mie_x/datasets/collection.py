@@ -36,7 +36,8 @@ class Collection:
     ``write_standin(root, *, subjects, clips, seed, workers)`` writes rendered clips in the same
     layout and returns what ``read`` is to find. ``published`` holds one entry a release; a copy
     matches if it matches one entry of each kind. ``merging`` is the rule of the three classes in
-    words, ``access`` who gives the collection out and under which terms.
+    words, ``access`` who gives the collection out and under which terms. ``gaps``: whether frames
+    are missing in the collection as it is handed out.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Collection:
     read: Callable[[Path], Iterator[Clip]]
     write_standin: Callable[..., list[Clip]]
     published: tuple[Published, ...] = ()
+    gaps: bool = False
 
 
 def make_clip(

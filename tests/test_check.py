@@ -1,0 +1,250 @@
+"""A truncated or mixed-up copy: every fault is named, and nothing else is called one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from mie_x import cli
+from mie_x.datasets import COLLECTIONS
+from mie_x.datasets.check import Finding, check, lines, write_findings
+from mie_x.datasets.collection import Collection, Published
+from mie_x.datasets.standin import mark
+from tests.test_casme2 import lay_out, row
+
+CLIPS = Path("CASME2_RAW_selected")
+PUBLISHED = Published(
+    "an invented sheet",
+    clips=3,
+    subjects=2,
+    emotions={"happiness": 2, "surprise": 1},
+    labels={"positive": 2, "surprise": 1},
+    by_subject={"sub01": (0, 1, 1), "sub02": (0, 1, 0)},
+)
+
+
+@pytest.fixture
+def collection() -> Collection:
+    return replace(COLLECTIONS["casme2"], published=(PUBLISHED,))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three clips of two subjects, frames 46 to 55 each, as ``PUBLISHED`` counts them."""
+    lay_out(tmp_path, row(), row(name="EP03_02", emotion="surprise"), row("02", "EP01_01", apex=51))
+    return tmp_path
+
+
+def told(found: tuple[Finding, ...]) -> list[str]:
+    return [f"{finding.where}: {finding.what}" for finding in found]
+
+
+def test_a_sound_copy_has_no_fault(collection: Collection, root: Path) -> None:
+    checked = check(collection, root, deep=True)
+    assert checked.findings == ()
+    assert checked.counted["micro"]["by_subject"] == {"sub01": (0, 1, 1), "sub02": (0, 1, 0)}
+    assert list(lines(collection, checked))[-1] == "no fault"
+
+
+def cut_off(clips: Path) -> None:
+    (clips / "sub01/EP02_01f/img55.jpg").unlink()
+
+
+def hole(clips: Path) -> None:
+    for number in (47, 48, 52, 53):
+        (clips / f"sub01/EP02_01f/img{number}.jpg").unlink()
+
+
+def lost_apex(clips: Path) -> None:
+    (clips / "sub02/EP01_01/img51.jpg").unlink()
+
+
+def lost_clip(clips: Path) -> None:
+    shutil.rmtree(clips / "sub02/EP01_01")
+
+
+def moved_clip(clips: Path) -> None:
+    (clips / "sub02/EP01_01").rename(clips / "sub01/EP01_01")
+
+
+def copied_over(clips: Path) -> None:
+    shutil.copytree(clips / "sub02/EP01_01", clips / "sub01/EP03_02", dirs_exist_ok=True)
+
+
+def emptied(clips: Path) -> None:
+    (clips / "sub01/EP03_02/img50.jpg").write_bytes(b"")
+
+
+def truncated(clips: Path) -> None:
+    path = clips / "sub01/EP03_02/img49.jpg"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def other_size(clips: Path) -> None:
+    Image.new("RGB", (10, 6)).save(clips / "sub01/EP03_02/img50.jpg")
+
+
+def same_number_twice(clips: Path) -> None:
+    shutil.copy(clips / "sub01/EP03_02/img50.jpg", clips / "sub01/EP03_02/img050.jpg")
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (
+            cut_off,
+            [
+                "casme2/sub01/EP02_01f: 1 frames missing from onset to offset: 55",
+                "casme2/sub01/EP02_01f: frame 55, its offset, is not there (46 to 54 are)",
+            ],
+        ),
+        (
+            hole,
+            ["casme2/sub01/EP02_01f: 4 frames missing from onset to offset: 47, 48, 52 and 1 more"],
+        ),
+        (
+            lost_apex,
+            [
+                "casme2/sub02/EP01_01: 1 frames missing from onset to offset: 51",
+                "casme2/sub02/EP01_01: frame 51, its apex, is not there (46 to 55 are)",
+            ],
+        ),
+        (lost_clip, ["casme2/sub02/EP01_01: no frames in sub02/EP01_01"]),
+        (moved_clip, ["casme2/sub02/EP01_01: no frames in sub02/EP01_01"]),
+        (
+            copied_over,
+            [
+                "casme2/sub02/EP01_01: its frames are those of casme2/sub01/EP03_02: one was "
+                "copied over the other"
+            ],
+        ),
+        (
+            emptied,
+            [
+                "casme2/sub01/EP03_02: 1 empty files: img50.jpg",
+                "casme2/sub01/EP03_02: 1 unreadable: frame 50",
+            ],
+        ),
+        (truncated, ["casme2/sub01/EP03_02: 1 unreadable: frame 49"]),
+        (
+            other_size,
+            ["casme2/sub01/EP03_02: frames of several sizes: 9 of 6 x 8, 1 of 6 x 10"],
+        ),
+        (
+            same_number_twice,
+            ["casme2/sub01/EP03_02: number of another file in img50.jpg"],
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_damaged_copy_has_exactly_these_faults(
+    collection: Collection, root: Path, damage: Callable[[Path], None], expected: list[str]
+) -> None:
+    damage(root / CLIPS)
+    faults = told(check(collection, root, deep=True).faults)
+    assert [fault.partition(" (/")[0] for fault in faults] == expected
+
+
+def test_a_moved_folder_is_told_where_it_lies_now(collection: Collection, root: Path) -> None:
+    moved_clip(root / CLIPS)
+    (odd,) = (f for f in check(collection, root).findings if f.level == "odd")
+    assert odd.where == "CASME2_RAW_selected/sub01/EP01_01"
+    assert odd.what.startswith("10 pictures that no row of the sheet names: img46.jpg")
+
+
+def test_a_sheet_with_other_counts_is_a_fault_cell_by_cell(
+    collection: Collection, root: Path
+) -> None:
+    lay_out(root, row(emotion="disgust"), row(name="EP03_02", emotion="surprise"))
+    shutil.rmtree(root / CLIPS / "sub02")
+    assert told(check(collection, root).faults) == [
+        "micro clips: 2 found, 3 in an invented sheet",
+        "micro disgust clips: 1 found, 0 in an invented sheet",
+        "micro happiness clips: 0 found, 2 in an invented sheet",
+        "micro negative clips: 1 found, 0 in an invented sheet",
+        "micro positive clips: 0 found, 2 in an invented sheet",
+        "micro subject sub01 (negative/positive/surprise): 1/0/1 found, 0/1/1 in an invented sheet",
+        "micro subject sub02 (negative/positive/surprise): 0/0/0 found, 0/1/0 in an invented sheet",
+        "micro subjects: 1 found, 2 in an invented sheet",
+    ]
+
+
+def test_of_two_releases_the_nearer_one_is_meant(root: Path) -> None:
+    other = replace(PUBLISHED, source="another release", emotions={"happiness": 3})
+    collection = replace(COLLECTIONS["casme2"], published=(other, PUBLISHED))
+    assert check(collection, root).faults == ()
+
+
+def test_what_the_collection_itself_brings_is_no_fault(collection: Collection, root: Path) -> None:
+    lay_out(
+        root,
+        row(apex="/"),
+        row(name="EP03_02", emotion="surprise", onset="/"),
+        row("02", "EP01_01", apex=46),
+    )
+    levels = {f.level: (f.where, f.what) for f in check(collection, root).findings}
+    assert levels == {
+        "excluded": ("casme2/sub01/EP03_02", "its onset is not annotated ('/')"),
+        "repaired": (
+            "casme2/sub01/EP02_01f",
+            "apex '/' is not annotated: the middle frame 50 taken",
+        ),
+        "odd": ("casme2/sub02/EP01_01", "apex and onset are one frame"),
+    }
+
+
+def test_gaps_are_odd_where_the_collection_is_handed_out_with_them(
+    collection: Collection, root: Path
+) -> None:
+    hole(root / CLIPS)
+    checked = check(replace(collection, gaps=True), root)
+    assert (checked.faults, [f.level for f in checked.findings]) == ((), ["odd"])
+
+
+def test_a_stand_in_is_held_against_what_it_says_of_itself(root: Path) -> None:
+    clips = list(COLLECTIONS["casme2"].read(root))
+    mark(root, "CASME II", clips, seed=0)
+    assert check(COLLECTIONS["casme2"], root).faults == ()
+    mark(root, "CASME II", clips[:2], seed=0)
+    checked = check(COLLECTIONS["casme2"], root)
+    assert checked.stand_in
+    assert "micro clips: 3 found, 2 in STAND-IN.txt" in told(checked.faults)
+
+
+def test_workers_change_nothing(collection: Collection, root: Path) -> None:
+    emptied(root / CLIPS)
+    assert check(collection, root, workers=2) == check(collection, root)
+
+
+def test_findings_are_a_table(tmp_path: Path) -> None:
+    write_findings(tmp_path / "f.csv", [Finding("odd", "a/b", 'says "no", twice')])
+    assert (tmp_path / "f.csv").read_text().splitlines() == [
+        "level,where,what",
+        'odd,a/b,"says ""no"", twice"',
+    ]
+
+
+def test_the_command_ends_with_1_on_a_fault_and_2_on_bad_input(root: Path) -> None:
+    run = CliRunner().invoke
+    mark(root, "CASME II", list(COLLECTIONS["casme2"].read(root)), seed=0)
+    assert run(cli.main, ["check", "casme2", str(root), "--workers", "1"]).exit_code == 0
+    lost_clip(root / CLIPS)
+    out = root / "findings.csv"
+    done = run(cli.main, ["check", "casme2", str(root), "--workers", "1", "--out", str(out)])
+    assert done.exit_code == 1
+    assert "no frames in sub02/EP01_01" in done.stdout and "STAND-IN" in done.stdout
+    assert out.read_text().splitlines()[1].startswith("fault,casme2/sub02/EP01_01,")
+    for bad in (["casme9", str(root)], ["casme2", str(root / "nowhere")]):
+        done = run(cli.main, ["check", *bad])
+        assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
+
+
+def test_a_stand_in_is_not_written_over_anything(root: Path) -> None:
+    done = CliRunner().invoke(cli.main, ["standin", "casme2", str(root)])
+    assert done.exit_code == 2 and "not empty" in done.stderr
