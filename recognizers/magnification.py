@@ -37,7 +37,8 @@ def magnify(
 ) -> Frames:
     """Magnify what changes between LOW and HIGH hertz by 1 + ALPHA: (T, H, W, 3) uint8, T >= 2.
 
-    FPS is frames per second. Wavelengths from WAVELENGTH px on get all of ALPHA, shorter ones less.
+    FPS is frames per second. Shorter wavelengths get less than ALPHA: a wave of WAVELENGTH px some
+    .7 of it, one four times as long .95, one of a quarter .2.
     LEVELS is how often the sigma of the bands doubles, from 1 px. The filter in time is ideal: a
     Fourier transform over the clip, which is taken to begin anew after its end, so that a clip
     that does not end as it began has a jump there. ValueError where no frequency of the clip
