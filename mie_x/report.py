@@ -315,6 +315,9 @@ class Intervals(NamedTuple):
 def intervals(report: Report, *, seed: int, draws: int = DRAWS) -> Intervals:
     """Resample people with replacement, DRAWS times, of all corpora alike; all seeds of a person.
 
+    The interval is of the mean over seeds and tells of the choice of people; what another seed
+    would give is told by the standard deviation over seeds.
+
     Raises ValueError with fewer than two people, and where nearly no resample holds every class.
     """
     _, people = _tables(report, _who)
@@ -533,12 +536,14 @@ def read_report(path: Path) -> Report:
         report = _report(
             told, (Prediction._make([*row[:-1], row[-1] and tuple(row[-1])]) for row in rows)
         )
-        written = [told["confusion"], *(told["scores"][name]["by seed"] for name in SCORES)]
+        scores = [told["scores"][name] for name in SCORES]
+        written = [told["confusion"], *([*of["by seed"], of["mean"]] for of in scores)]
     except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a report: write one with write_report") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    given = [report.confusion, *(by_seed(report, name) for name in SCORES)]
+    seeds = [by_seed(report, name) for name in SCORES]
+    given = [report.confusion, *(np.append(each, each.mean()) for each in seeds)]
     if told["title"] != report.title or not all(
         np.shape(a) == b.shape and np.allclose(a, b, rtol=0, atol=1e-9)
         for a, b in zip(written, given, strict=True)

@@ -255,6 +255,7 @@ def test_neither_faces_nor_movements_cross_an_inner_split() -> None:
         sides = [{owners[row] for row in rows} - {None} for rows in (found.fit, found.validate)]
         assert not sides[0] & sides[1]
         assert all(sides)
+    assert all(None in {people[row] for row in side} for side in (found.fit, found.validate))
     assert len(found.left_out) > 0
     assert sorted(chain(*map(np.ndarray.tolist, found))) == list(range(900))
 
