@@ -34,10 +34,11 @@ from mie_x.records import AUS, Frames
 
 GOLDEN = Path(__file__).parent / "golden" / "flow.npz"
 INNER = slice(16, 112)  # of 128 px: the face, so that the file is small
-CLOSE = 0.02
+CLOSE = 0.01
 """px that a flow may differ from the golden one, at 99 of 100 pixels. Versions of NumPy, SciPy and
-compilers change the last bits, and a threshold may then fall the other way; a parameter that is
-not what it was changes tenths of a pixel."""
+compilers change the last bits, and a threshold may then fall the other way; an attachment of 36, a
+warp less, an iteration more or no median filter change .013 to .09 px there. (Float16 costs .0001,
+and a sixth warp is never run.)"""
 
 gradients = st.floats(-2, 2, width=32)
 
