@@ -3,8 +3,8 @@
 The paper fine-tunes a VGG-16 on magnified apex frames. The classifier here is the one that MiE-X
 compares under this name (Liu et al., ECCV 2022; layers as in its public code): an ImageNet
 ResNet-18 and a three-layer head. MiE-X's scripts for fine-tuning feed it pictures of flow; we feed
-it the apex, as the paper says. There the rate is not reset between pre-training and fine-tuning,
-which leaves next to nothing of it: ours starts at 1e-4 again, as Branches does.
+it the apex, as the paper says. There the rate is not set back after pre-training, whose linear fall
+leaves next to nothing of it: ours starts at 1e-4 again, as that of Branches does.
 """
 
 from __future__ import annotations

@@ -79,6 +79,17 @@ def test_what_brightens_is_told_from_what_darkens() -> None:
     assert (dark == ALL).all()
 
 
+def test_neighbours_off_the_grid_are_interpolated() -> None:
+    # Brighter to the right by 10 a column. Of 8 neighbours 0, 1 and 7 lie right of the pixel,
+    # 2 and 6 below and above it, equal; at 45 degrees 3 cos(45) = 2.12 columns away.
+    slope = np.tile(10 * np.arange(12), (7, 12, 1)).astype(np.uint8)
+    code = codes(slope, "xy", np.array([3, 3, 3]), 8)
+    assert (code == 0b11000111).all()
+    level = slope.astype(np.float32)
+    level[3, 6, 6] += 25  # more than 2.12 columns to the right, less than 3
+    assert codes(level, "xy", np.array([3, 3, 3]), 8)[0, 3, 3] == 0b00000001
+
+
 def test_the_sizes_of_the_published_settings() -> None:
     clip = np.zeros((10, 40, 40), np.uint8)
     assert lbp_top(clip).shape == (1200,)

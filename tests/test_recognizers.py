@@ -184,12 +184,13 @@ def test_branches_and_apexme_fine_tune_by_their_own_steps() -> None:
     assert steps(1, 40, factor=0.5, every=10, floor=0.25) == 0.25
 
 
-def test_branches_tells_onset_from_apex() -> None:
+def test_branches_sees_the_onset_by_one_trunk_and_the_apex_by_the_other() -> None:
     torch.manual_seed(0)
     network = Branches().eval()
     pair = torch.rand(1, 2, *IMAGE) * 2 - 1
     with torch.no_grad():
-        assert not torch.allclose(network(pair), network(pair.flip(1)))
+        seen = torch.cat([network.onset(pair[:, 0]), network.apex(pair[:, 1])], dim=1)
+        torch.testing.assert_close(network(pair), network.head(seen))
 
 
 def test_the_head_starts_as_xavier_has_it() -> None:
@@ -214,6 +215,20 @@ def test_a_reversed_gradient_changes_its_sign_and_nothing_else() -> None:
     assert torch.equal(reversed_, x)
     (gradient,) = torch.autograd.grad((reversed_ * torch.tensor([2.0, 5.0])).sum(), x)
     assert gradient.tolist() == [-2, -5]
+
+
+def test_what_tells_macro_from_micro_is_learned_and_unlearned_below() -> None:
+    torch.manual_seed(0)
+    network = EMR().eval()
+    flow = torch.rand(1, *IMAGE)
+    top, bottom = halves(network.trunk.maps(flow))
+    forwards = network.domain(torch.cat([network.top(top), network.bottom(bottom)], dim=1)).sum()
+    backwards = network.answers(flow).macro.sum()
+    for key, sign in (("domain.0.weight", 1), ("top.0.weight", -1), ("bottom.0.weight", -1)):
+        weight = network.get_parameter(key)
+        (straight,) = torch.autograd.grad(forwards, weight, retain_graph=True)
+        (turned,) = torch.autograd.grad(backwards, weight, retain_graph=True)
+        torch.testing.assert_close(turned, sign * straight)
 
 
 def test_emr_without_macro_expressions_has_three_terms() -> None:
