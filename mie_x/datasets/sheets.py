@@ -14,8 +14,10 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ def read_sheet(path: Path, *, header: Sequence[str], sheet: str | None = None) -
 
 
 def tables(path: Path, *, sheet: str | None = None) -> Iterator[tuple[str, list[list[str]]]]:
-    """(name, lines of text cells) of every sheet of PATH, or of SHEET alone."""
+    """(name, lines of text cells, all as long) of every sheet of PATH, or of SHEET alone."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such sheet; check the path")
     if path.stat().st_size > MAX_BYTES:
@@ -124,7 +126,9 @@ def tables(path: Path, *, sheet: str | None = None) -> Iterator[tuple[str, list[
     any_found = False
     for name, lines in found:
         any_found = True
-        yield name, [[_text(cell) for cell in line] for line in lines]
+        texts = [[_text(cell) for cell in line] for line in lines]
+        width = max((at for line in texts for at, cell in enumerate(line, 1) if cell), default=0)
+        yield name, [(line + [""] * width)[:width] for line in texts]
     if sheet is not None and not any_found:
         raise ValueError(f"{path}: no sheet {sheet!r}; give the collection's own file")
 
@@ -142,39 +146,44 @@ def _text(cell: object) -> str:
 
 def _xlsx(path: Path, sheet: str | None) -> Iterator[tuple[str, list[list[Any]]]]:
     from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file:
+        with _whatever_it_raises(path), zipfile.ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > MAX_UNPACKED:
             raise ValueError(f"{path}: unpacks to {unpacked >> 20} MiB; not a label sheet")
-        book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, SyntaxError) as error:
-        raise ValueError(f"{path}: a damaged workbook ({error}); fetch it again") from error
-    try:
-        for name in book.sheetnames:
-            if sheet is None or name.strip() == sheet:
-                lines = []
-                for line in book[name].iter_rows(values_only=True, max_col=MAX_COLUMNS):
-                    lines.append(list(line))
-                    _check_rows(path, len(lines))
-                yield name, lines
-    finally:
-        book.close()
+        with _whatever_it_raises(path):
+            book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            pages: list[Any] = list(book.worksheets)
+        for page in pages:
+            if sheet not in (None, page.title.strip()):
+                continue
+            with _whatever_it_raises(path):
+                page.reset_dimensions()  # some programs write a size that is not the sheet's
+                rows = islice(page.iter_rows(values_only=True), MAX_ROWS + 1)
+                lines = [list(line[:MAX_COLUMNS]) for line in rows]
+            _check_rows(path, len(lines))
+            yield page.title, lines
 
 
 def _xls(path: Path, sheet: str | None) -> Iterator[tuple[str, list[list[Any]]]]:
     import xlrd
 
+    with _whatever_it_raises(path):
+        # xlrd prints what it thinks of a file
+        book = xlrd.open_workbook(file_contents=path.read_bytes(), logfile=io.StringIO())
+        pages = [page for page in book.sheets() if sheet in (None, page.name.strip())]
+    for page in pages:
+        _check_rows(path, page.nrows)
+        yield page.name, [page.row_values(row)[:MAX_COLUMNS] for row in range(page.nrows)]
+
+
+@contextmanager
+def _whatever_it_raises(path: Path) -> Iterator[None]:
+    """Damaged bytes raise whatever they please inside a parser: here a ValueError with PATH."""
     try:
-        with xlrd.open_workbook(str(path), on_demand=True) as book:
-            for name in book.sheet_names():
-                if sheet is None or name.strip() == sheet:
-                    page = book.sheet_by_name(name)
-                    _check_rows(path, page.nrows)
-                    yield name, [page.row_values(row)[:MAX_COLUMNS] for row in range(page.nrows)]
-    except (xlrd.XLRDError, AssertionError, IndexError) as error:
+        yield
+    except Exception as error:
         raise ValueError(f"{path}: a damaged workbook ({error}); fetch it again") from error
 
 
@@ -183,11 +192,13 @@ def _csv(path: Path) -> list[list[Any]]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text; export it as CSV (UTF-8)") from error
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
+    told = text.splitlines()
+    head = "\n".join(told[:HEADER_WITHIN])
+    separator = max(",;\t", key=head.count)
     lines: list[list[Any]] = []
     try:
-        for line in csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True):
+        # strict: a quote that nobody closes would swallow the rows below it
+        for line in csv.reader(told, delimiter=separator, skipinitialspace=True, strict=True):
             lines.append(list(line[:MAX_COLUMNS]))
             _check_rows(path, len(lines))
     except csv.Error as error:
