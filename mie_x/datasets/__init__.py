@@ -8,10 +8,12 @@ layout, quirks included, so that all that is built on a collection runs without 
 from __future__ import annotations
 
 from mie_x.datasets.casme2 import CASME2
+from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.collection import Collection
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
+    "casme3": CASME3,
 }
 
 __all__ = ["COLLECTIONS", "Collection"]
