@@ -10,9 +10,11 @@ from __future__ import annotations
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.collection import Collection
+from mie_x.datasets.mmew import MMEW
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
+    "mmew": MMEW,
     "casme3": CASME3,
 }
 

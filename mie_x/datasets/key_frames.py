@@ -5,9 +5,10 @@ is mended by row number, since sheets are sorted and cut by those who hand them 
 
 - an onset that began before the recording (0, where the collection says so) is the first frame;
 - an offset that is missing, or lies before the onset, is the apex ("use the apex": Liong et al.'s
-  MEAN on CAS(ME)^2), or the last frame where the apex is missing too;
-- an apex that is missing, or outside onset .. offset, is the middle frame of both, rounded down:
-  not an apex, so ``apex_from`` says "middle".
+  MEAN on CAS(ME)^2), or the last frame where the apex is missing too and the footage ends there;
+- an apex that is missing, or outside onset .. offset, is the middle frame of both, rounded down, or
+  the frame next to it that is there: not an apex, so ``apex_from`` says "middle". Where the whole
+  collection has none (SMIC), that is no repair.
 """
 
 from __future__ import annotations
@@ -49,21 +50,26 @@ def number(cell: str, *, zero: bool = True) -> int | None:
 
 def key_frames(
     onset: str,
-    apex: str,
+    apex: str | None,
     offset: str,
     numbers: Sequence[int] = (),
     *,
     zero: bool = False,
     before_recording: bool = False,
+    long: bool = False,
+    apex_from: str = "coded",
 ) -> KeyFrames:
     """Read the three cells; NUMBERS are the frames that are there, ascending.
 
-    ZERO: whether 0 is a frame. BEFORE_RECORDING: whether an onset of 0 began before the first one.
+    APEX is None where the collection does not annotate it. ZERO: whether 0 is a frame.
+    BEFORE_RECORDING: whether an onset of 0 began before the first one. LONG: whether NUMBERS go on
+    after the clip, so that their last is nobody's offset. APEX_FROM: how an apex that is told was
+    set.
     """
-    found = KeyFrames()
+    found = KeyFrames(apex_from=apex_from)
     try:
         found.onset = number(onset, zero=zero)
-        coded_apex, coded_offset = number(apex, zero=zero), number(offset, zero=zero)
+        coded_apex, coded_offset = number(apex or "", zero=zero), number(offset, zero=zero)
     except ValueError:
         found.problem = f"onset {onset!r}, apex {apex!r}, offset {offset!r}: not frame numbers"
         return found
@@ -73,11 +79,11 @@ def key_frames(
             return found
         found.onset = numbers[0]
         found.repaired.append(f"onset 0, before the recording: its first frame {numbers[0]} taken")
-    found.offset = _offset(found, coded_apex, coded_offset, offset, numbers)
+    found.offset = _offset(found, coded_apex, coded_offset, offset, () if long else numbers)
     if found.offset is None:
         found.problem = f"its offset is not annotated ({offset!r}), nor its apex ({apex!r})"
         return found
-    found.apex = _apex(found, coded_apex, apex)
+    found.apex = _apex(found, coded_apex, apex, numbers)
     _look_at(found, numbers)
     return found
 
@@ -98,14 +104,17 @@ def _offset(
     return None
 
 
-def _apex(found: KeyFrames, apex: int | None, cell: str) -> int:
+def _apex(found: KeyFrames, apex: int | None, cell: str | None, numbers: Sequence[int]) -> int:
     assert found.onset is not None and found.offset is not None
     if apex is not None and found.onset <= apex <= found.offset:
         return apex
     middle = (found.onset + found.offset) // 2
-    why = "not annotated" if apex is None else f"outside {found.onset} to {found.offset}"
-    found.repaired.append(f"apex {cell!r} is {why}: the middle frame {middle} taken")
+    there = [n for n in numbers if found.onset <= n <= found.offset]
+    middle = min(there, key=lambda n: abs(n - middle), default=middle)
     found.apex_from = "middle"
+    if cell is not None:
+        why = "not annotated" if apex is None else f"outside {found.onset} to {found.offset}"
+        found.repaired.append(f"apex {cell!r} is {why}: the middle frame {middle} taken")
     return middle
 
 
@@ -126,6 +135,7 @@ def _look_at(found: KeyFrames, numbers: Sequence[int]) -> None:
         if getattr(found, name) not in there:
             found.problem = f"no frame {getattr(found, name)}, its {name}"
             return
-    gaps = sum(n not in there for n in range(found.onset, found.offset + 1))
+    # counted, not walked through: a digit too many makes an offset of millions
+    gaps = found.offset - found.onset + 1 - sum(found.onset <= n <= found.offset for n in there)
     if gaps:
         found.odd.append(f"{gaps} frames missing between onset and offset")
