@@ -10,12 +10,16 @@ from __future__ import annotations
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.collection import Collection
+from mie_x.datasets.smic import HS, NIR, VIS
 from mie_x.datasets.mmew import MMEW
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
     "mmew": MMEW,
     "casme3": CASME3,
+    "smic-hs": HS,
+    "smic-vis": VIS,
+    "smic-nir": NIR,
 }
 
 __all__ = ["COLLECTIONS", "Collection"]
