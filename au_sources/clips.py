@@ -9,14 +9,16 @@ order do not matter, and columns that are not named here are ignored.
     s01,     c3,   17,    happiness, 17,    29,   41,     0.98,       1,       0.12,   ..., 0.00
 
 ``AU01_r`` (0 to 5, as OpenFace writes them) or ``AU01`` / ``AU1`` (0 to 1), all 17. ``label``
-(0, 1, 2 or negative, positive, surprise) or ``emotion`` (a word), or both if they agree. ``onset``
-and ``apex`` are frame numbers, as in ``frame``; ``mie`` needs them, ``mae`` does not look at them.
+(0, 1, 2 or negative, positive, surprise; "none": no class) or ``emotion`` (a word), or both if they
+agree. ``onset`` and ``apex`` are frame numbers, as in ``frame``; ``mie`` needs them; where ``mae``
+finds an ``apex``, the clip ends there.
 An empty cell or ``/`` says that a frame is not annotated. Rows count as equally far apart in time:
 a frame that failed should have its row, so that the motion does not run faster there.
 Optional: ``offset`` (a frame number like ``apex``; only with it a clip tells how the face comes to
-rest), ``corpus`` (otherwise the name of the file, or of its folder where the file is called
-``clips``; needed where both ``mie`` and ``mae`` are given), ``confidence``, ``success``,
-``face_id``.
+rest), ``kind`` (micro or macro: ``mie`` takes the ones, ``mae`` the others), ``stand_in`` (0 or 1),
+``corpus`` (otherwise the name of the file, or of its folder where the file is called ``clips``;
+needed where both ``mie`` and ``mae`` are given), ``confidence``, ``success``, ``face_id``. The
+tables of ``mie-x extract`` (``frame_table``) are such tables.
 
 **An index of OpenFace's CSV files** (CSV or Parquet), known by its column ``openface``::
 
@@ -70,6 +72,7 @@ SYNONYMS = {
     "contemptuous": "contempt",
     "repressed": "repression",
 }
+STAND_IN = {"1": True, "true": True, "0": False, "false": False}
 WITHOUT_CLASS = ("others", "other", "neutral")
 """Words of the collections' label sheets that belong to none of the three classes."""
 
@@ -292,6 +295,8 @@ def read_clips(
     labels = _labels(table)
     clips = []
     for origin, rows in _rows_by_origin(table, corpus).items():
+        if _flag(table, rows, "kind", {"micro": "mie", "macro": "mae"}, source) != source:
+            continue
         label, emotion = _one(table, rows, labels, "label or emotion")
         if "openface" in table.columns:
             frames, aus, files, unit = _indexed(table, rows, min_confidence)
@@ -299,6 +304,8 @@ def read_clips(
             frames, aus = _tabled(table, rows, min_confidence)
             files, unit = (), au_unit(table)
         onset, apex, offset, problem = _annotated(table, rows, frames, source)
+        if source == "mae":
+            aus = _up_to_apex(table, rows, frames, aus)
         clips.append(
             AuClip(
                 origin,
@@ -308,11 +315,14 @@ def read_clips(
                 onset,
                 apex,
                 offset,
+                stand_in=_flag(table, rows, "stand_in", STAND_IN, False),
                 problem=problem,
                 files=((table.path.name, table.sha256), *files),
-                measured=f"{unit}, confidence >= {min_confidence:g} where given",
+                measured=f"{table.measured or unit}, confidence >= {min_confidence:g} where given",
             )
         )
+    if not clips:
+        raise ValueError(f"{path}: no clips of the kind that {source} takes; see its column kind")
     return sorted(clips, key=lambda clip: clip.origin)
 
 
@@ -402,7 +412,9 @@ def _label(table: Table, row: int, label: object, emotion: object) -> tuple[int 
     name = _text(label)
     word = _text(emotion)
     word = SYNONYMS.get(word, word)
-    if word and word not in LABEL_OF_EMOTION and word not in (*LABELS, *WITHOUT_CLASS):
+    if name == "none":  # a collection's own merging rule, whatever the word
+        return None, word or name
+    if word and not name and word not in LABEL_OF_EMOTION and word not in (*LABELS, *WITHOUT_CLASS):
         raise ValueError(
             f"{table.at(row, 'emotion')}: unknown emotion {word[:40]!r}; use one of "
             f"{', '.join((*LABEL_OF_EMOTION, *WITHOUT_CLASS))}"
@@ -418,7 +430,9 @@ def _label(table: Table, row: int, label: object, emotion: object) -> tuple[int 
         )
     if not name and not word:
         raise ValueError(f"{table.at(row)}: neither label nor emotion; fill in one of them")
-    if name and word and name != of_word:
+    known = of_word in (*LABELS, *WITHOUT_CLASS)
+    # in a table of mie-x extract the collection's merging rule has spoken, and coders may differ
+    if name and word and name != of_word and known and not table.measured:
         raise ValueError(
             f"{table.at(row, 'label')}: {name}, but its emotion {word} is "
             f"{of_word if of_word in LABELS else 'without class'}; correct one of them"
@@ -441,6 +455,28 @@ def _one(table: Table, rows: Sequence[int], values: Sequence[Value], what: str) 
                 f"{table.lines[rows[0]]}, the same clip; make them the same, or name two clips"
             )
     return first
+
+
+def _flag(
+    table: Table, rows: Sequence[int], column: str, values: dict[str, Value], absent: Value
+) -> Value:
+    """What COLUMN says of a clip, by VALUES; ABSENT where there is no such column."""
+    if column not in table.columns:
+        return absent
+    cells = [str(cell).strip().lower() for cell in table.columns[column]]
+    cell = _one(table, rows, cells, column)
+    if cell not in values:
+        raise ValueError(f"{table.at(rows[0], column)}: {cell[:40]!r}; write {' or '.join(values)}")
+    return values[cell]
+
+
+def _up_to_apex(table: Table, rows: Sequence[int], frames: NDArray[np.int64], aus: Aus) -> Aus:
+    """AUS of a clip that may go on after its apex; ``EarlyMae`` takes the apex for its end."""
+    if "apex" not in table.columns:
+        return aus
+    part = table.part(rows)
+    apex = _one(part, range(len(part)), _frame_numbers(part, "apex"), "apex")
+    return aus if apex is None else aus[frames <= apex] if (frames <= apex).any() else aus
 
 
 def _tabled(

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ SLACK = 1e-3
 
 COLUMNS = (
     *("corpus", "subject", "clip", "frame", "label", "emotion", "onset", "apex", "offset"),
-    *("openface", "face", "face_id", "confidence", "success"),
+    *("openface", "face", "face_id", "confidence", "success", "kind", "stand_in"),
 )
 """Columns that are read beside the AUs; OpenFace's 700 others are not."""
 
@@ -52,7 +53,8 @@ class Table:
 
     ``columns`` holds only those of ``COLUMNS`` and AUs (``AU01_r`` or ``AU01``). ``lines`` says
     where a row stands, for messages. ``decimal_comma`` is set where cells are not parted by commas,
-    so that 0,41 can only mean 0.41. ``sha256`` is the file's.
+    so that 0,41 can only mean 0.41. ``sha256`` is the file's; ``measured`` what its footer says of
+    how the AUs came about, "" where it says nothing.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class Table:
     lines: list[str]
     sha256: str
     decimal_comma: bool = False
+    measured: str = ""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -72,7 +75,7 @@ class Table:
         """The table of these rows, in this order."""
         columns = {name: [cells[row] for row in rows] for name, cells in self.columns.items()}
         lines = [self.lines[row] for row in rows]
-        return Table(self.path, columns, lines, self.sha256, self.decimal_comma)
+        return replace(self, columns=columns, lines=lines)
 
 
 def read_openface(
@@ -217,6 +220,7 @@ def _read_parquet(path: Path, sha256: str) -> Table:
             _check_unpacked(path, file.metadata)
             table = file.read(columns=chosen)
             table.validate(full=True)
+            measured = _measured(file.schema_arrow.metadata)
         columns = {
             name: [_cell(path, name, value) for value in _values(table[original])]
             for name, original in zip(places, chosen, strict=True)
@@ -224,7 +228,17 @@ def _read_parquet(path: Path, sha256: str) -> Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: a damaged Parquet file ({said!r}); write it again") from error
-    return Table(path, columns, [f"row {row + 1}" for row in range(table.num_rows)], sha256)
+    lines = [f"row {row + 1}" for row in range(table.num_rows)]
+    return Table(path, columns, lines, sha256, measured=measured)
+
+
+def _measured(footer: dict[bytes, bytes] | None) -> str:
+    """The instrument that a table of ``mie-x extract`` names (``au_sources.frame_table``)."""
+    try:
+        told = json.loads((footer or {})[b"mie_x"])["measured"]
+        return " ".join(f"{told['tool']} {told['version'] or ''}: {told['unit']}".split())[:500]
+    except (LookupError, TypeError, ValueError):
+        return ""
 
 
 def _dictionaries(path: Path) -> list[str]:
@@ -367,6 +381,8 @@ def failed(table: Table, *, min_confidence: float = MIN_CONFIDENCE) -> NDArray[n
             continue
         values = numbers(table, name)
         allowed = np.isin(values, (0, 1)) if name == "success" else (values >= 0) & (values <= 1)
+        if name == "confidence" and "success" in table.columns:
+            allowed |= np.isnan(values)  # not told; success is
         for row in np.flatnonzero(~allowed):
             raise ValueError(
                 f"{table.at(int(row), name)}: {_shown(table.columns[name][row])} is not "

@@ -177,15 +177,17 @@ def what_to_make(command: Any) -> Any:
                 "--mie",
                 type=PATH,
                 multiple=True,
-                metavar="PATH",
-                help="AU table of real micro-expressions (repeatable). Default: stand-in motions.",
+                metavar="WHAT",
+                help="AU table of real micro-expressions, or a collection, such as casme2=ROOT "
+                "(repeatable). Default: stand-in motions.",
             ),
             click.option(
                 "--mae",
                 type=PATH,
                 multiple=True,
-                metavar="PATH",
-                help="AU table of macro-expressions (repeatable). Default: stand-in motions.",
+                metavar="WHAT",
+                help="AU table of macro-expressions, or a collection, such as ckplus=ROOT "
+                "(repeatable). Default: stand-in motions.",
             ),
             click.option(
                 "--table",
@@ -523,6 +525,64 @@ def standin(name: str, root: Path, seed: int, workers: int, **sizes: int | None)
         made = collection.write_standin(root, seed=seed, workers=workers, **given)
     say(f"stand-in of {collection.title}: {len(made)} clips of rendered people; nobody moved so")
     click.echo(root)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("root", type=PATH)
+@click.option("--out", type=PATH, default=Path("aus.parquet"), show_default=True, metavar="FILE")
+@click.option(
+    "--with",
+    "instrument",
+    type=click.Choice(["openface-csv", "pyfeat", "estimator"]),
+    required=True,
+    help="OpenFace's tables, py-feat (its own weights), or the estimator that ships.",
+)
+@click.option("--openface", type=PATH, metavar="DIR", help="Its tables. Default: ROOT/openface.")
+@click.option(
+    "--openface-order",
+    type=click.Choice(["names", "numbers"]),
+    help="Which frame a row is of: a folder's file names as text (default), or in time (a video).",
+)
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores, metavar="N")
+def extract(
+    name: str,
+    root: Path,
+    out: Path,
+    instrument: str,
+    openface: Path | None,
+    openface_order: str | None,
+    workers: int,
+) -> None:
+    """Measure AUs of every frame, onset to offset, of the collection NAME in ROOT: a table.
+
+    --mie and --mae of generate take it. The same command run again goes on where it was, and tries
+    again what failed; exit code 1 where a clip could not be measured.
+    """
+    from pipelines.extract import extract as measure
+    from pipelines.extract import extractor
+    from pipelines.progress import Progress
+
+    with stoppable(), bad_input():
+        collection = collection_named(name)
+        if instrument != "openface-csv" and openface is not None:
+            raise ValueError(f"--openface is not for --with {instrument}")
+        extracted = measure(
+            collection,
+            root,
+            out,
+            extractor(instrument, order=openface_order),
+            openface=openface,
+            workers=workers,
+            progress=Progress("clips", done=None),
+        )
+    for what in (*extracted.left_out, *extracted.failed):
+        say(": ".join(what))
+    counted = (extracted.clips, extracted.rows, len(extracted.left_out), len(extracted.failed))
+    say("{} clips measured, {} frames; {} left out, {} failed".format(*counted))
+    click.echo(out)
+    if extracted.failed:
+        raise SystemExit(1)
 
 
 # Options that both trainings have.

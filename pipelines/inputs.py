@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import au_sources
+from au_sources import AuClip
 from mie_x import __version__
 from mie_x.faces import MARGIN, Align, Face, Faces, photographs, rendered
 from mie_x.plan import Source
 from mie_x.records import SOURCES
 from mie_x.shards import Failure
+from pipelines.extract import au_clips, named_collection
 from pipelines.progress import Progress
 
 RENDERED_IDENTITIES = 20  # when the user gives neither faces nor a number
@@ -76,6 +78,8 @@ def make_sources(
 ) -> dict[str, Source]:
     """Build the AU sources in NAMES; built-in stand-ins where the user gives no table.
 
+    MIE and MAE are tables, or collections: ``casme2=ROOT``.
+
     Raises ValueError or FileNotFoundError naming the table and the remedy.
     """
     for name, given in (("mie", mie), ("mae", mae)):
@@ -83,11 +87,7 @@ def make_sources(
             raise ValueError(f"--{name} {given[0]} is given, but --sources leaves {name} out")
     both = bool(mie and mae)  # then one person may be in both, and must be known to be one
     clips = {
-        name: tuple(
-            clip
-            for path in given
-            for clip in au_sources.read_clips(path, source=name, need_corpus=both)
-        )
+        name: tuple(clip for path in given for clip in _clips(path, source=name, need_corpus=both))
         if given
         else au_sources.stand_in_clips(name)
         for name, given in (("mie", mie), ("mae", mae))
@@ -109,6 +109,13 @@ def make_sources(
             )
         made[name] = source
     return made
+
+
+def _clips(path: Path, *, source: str, need_corpus: bool) -> Sequence[AuClip]:
+    """Clips of a table, or of a collection: NAME=ROOT."""
+    if (named := named_collection(str(path))) is not None:
+        return au_clips(*named, source=source)
+    return au_sources.read_clips(path, source=source, need_corpus=need_corpus)
 
 
 def find_faces(
