@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
+from mie_x.datasets.ckplus import CKPLUS
 from mie_x.datasets.collection import Collection
 from mie_x.datasets.smic import HS, NIR, VIS
 from mie_x.datasets.mmew import MMEW
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
+    "ckplus": CKPLUS,
     "mmew": MMEW,
     "casme3": CASME3,
     "smic-hs": HS,
