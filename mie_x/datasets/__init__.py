@@ -12,6 +12,7 @@ from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.ckplus import CKPLUS
 from mie_x.datasets.collection import Collection
 from mie_x.datasets.smic import HS, NIR, VIS
+from mie_x.datasets.dfme import DFME
 from mie_x.datasets.mmew import MMEW
 
 COLLECTIONS: dict[str, Collection] = {
@@ -19,6 +20,7 @@ COLLECTIONS: dict[str, Collection] = {
     "ckplus": CKPLUS,
     "mmew": MMEW,
     "casme3": CASME3,
+    "dfme": DFME,
     "smic-hs": HS,
     "smic-vis": VIS,
     "smic-nir": NIR,

@@ -63,10 +63,11 @@ def _rows(root: Path) -> Iterator[Clip]:
         if folder not in listed:
             listed[folder] = pictures(folder, name)
         footage = listed[folder]
+        cells = (row["onset"], row["apex"], row["offset"])
         yield make_clip(
             Origin(NAME, subject, f"{video}-{onset}"),
             footage,
-            key_frames(row["onset"], row["apex"], row["offset"], footage.numbers, zero=True),
+            key_frames(*cells, footage.numbers, zero=True, long=True),
             row["emotion"],
             LABEL_OF,
             fps=FPS,

@@ -62,10 +62,15 @@ class Sheet:
 
 
 def find_sheet(root: Path, *patterns: str, what: str) -> Path:
-    """The newest of the files of PATTERNS (glob) right in ROOT or one folder below.
+    """The newest of ``find_sheets``: the last by name, as the collections number their releases."""
+    return find_sheets(root, *patterns, what=what)[-1]
 
-    "Newest" is the last by name, as the collections number their releases; office programs' lock
-    files (``~$``) and hidden files do not count. FileNotFoundError, with WHAT was looked for.
+
+def find_sheets(root: Path, *patterns: str, what: str) -> list[Path]:
+    """The files of PATTERNS (glob) right in ROOT or one folder below, by pattern, then by name.
+
+    Office programs' lock files (``~$``) and hidden files do not count. FileNotFoundError where
+    there is none, with WHAT was looked for.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; give the folder of {what}")
@@ -80,7 +85,7 @@ def find_sheet(root: Path, *patterns: str, what: str) -> Path:
             f"{root}: no label sheet {' or '.join(patterns)} of {what}; "
             "put it there as it was given to you, or as CSV"
         )
-    return found[-1]
+    return found
 
 
 def read_sheet(path: Path, *, header: Sequence[str], sheet: str | None = None) -> Sheet:
@@ -209,6 +214,14 @@ def _csv(path: Path) -> list[list[Any]]:
 def _check_rows(path: Path, count: int) -> None:
     if count > MAX_ROWS:
         raise ValueError(f"{path}: more than {MAX_ROWS:,} rows; not a label sheet")
+
+
+def positive(cell: str) -> float:
+    """A cell as a number above 0, as rates are; ValueError on anything else."""
+    value = float(cell)
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{cell!r} is no number above 0")
+    return value
 
 
 def write_sheet(path: Path, pages: Mapping[str, Sequence[Sequence[object]]]) -> None:
