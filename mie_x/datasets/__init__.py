@@ -14,6 +14,7 @@ from mie_x.datasets.collection import Collection
 from mie_x.datasets.smic import HS, NIR, VIS
 from mie_x.datasets.dfme import DFME
 from mie_x.datasets.mmew import MMEW
+from mie_x.datasets.samm import SAMM
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
@@ -24,6 +25,7 @@ COLLECTIONS: dict[str, Collection] = {
     "smic-hs": HS,
     "smic-vis": VIS,
     "smic-nir": NIR,
+    "samm": SAMM,
 }
 
 __all__ = ["COLLECTIONS", "Collection"]

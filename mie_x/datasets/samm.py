@@ -1,0 +1,219 @@
+"""SAMM (Davison et al., TAC 2018): 29 subjects, 159 micro-expressions, 200 fps, grey 2040 x 1088.
+
+::
+
+    ROOT/SAMM_Micro_FACS_Codes_v2.xlsx        or a CSV export
+    ROOT/SAMM/006/006_1_2/006_00562.jpg       padded to 4 or 5 digits, as the clip has it
+
+ROOT may hold the folders of subjects itself. The sheet has 13 lines above its header: ``Subject |
+Filename | Inducement Code | Onset Frame | Apex Frame | Offset Frame | Duration | Micro | Action
+Units | Estimated Emotion | Objective Classes | Notes``, and two columns without a name. Subjects
+are text, some with a quote prefix, and become 6 in CSV exports. ``Duration`` is a formula that may
+never have been calculated, and is not read. Some apexes lie before the onset (032_3_1, a digit
+error) or after the offset (028_4_1), in other releases some are -1; 013_1_9's offset is wrong too.
+Such rows are found by what they hold, not by their names: see ``mie_x.datasets.key_frames``.
+
+Classes: MEGC 2019's rule (See et al., FG 2019): happiness is positive; anger, contempt, disgust,
+fear and sadness are negative; surprise is surprise; other has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mie_x.datasets import standin
+from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.footage import Pictures, below, pictures
+from mie_x.datasets.key_frames import KeyFrames, key_frames
+from mie_x.datasets.sheets import Sheet, find_sheet, read_sheet, write_sheet
+from mie_x.records import Clip, Origin
+
+NAME, TITLE, FPS = "samm", "SAMM", 200.0
+SHEET = "SAMM_Micro_FACS_Codes_v2.xlsx"
+LABEL_OF = {
+    "happiness": "positive",
+    "anger": "negative",
+    "contempt": "negative",
+    "disgust": "negative",
+    "fear": "negative",
+    "sadness": "negative",
+    "surprise": "surprise",
+}
+EMOTIONS = {
+    "anger": 57,
+    "other": 26,
+    "happiness": 26,
+    "surprise": 15,
+    "contempt": 12,
+    "disgust": 9,
+    "fear": 8,
+    "sadness": 6,
+}
+
+
+def read(root: Path) -> Iterator[Clip]:
+    """Every row of the sheet, in its order; clips without frames say so in ``problem``."""
+    yield from each_once(_rows(root))
+
+
+def _rows(root: Path) -> Iterator[Clip]:
+    frames = root / "SAMM" if (root / "SAMM").is_dir() else root
+    for row in read_codes(root).rows:
+        subject, name = row["subject"].zfill(3), row["filename"]
+        footage = pictures(below(frames, subject, name), f"{subject}/{name}")
+        cells = (row["onset frame"], row["apex frame"], row["offset frame"])
+        yield make_clip(
+            Origin(NAME, subject, name),
+            footage,
+            key_frames(*cells, footage.numbers),
+            row["estimated emotion"],
+            LABEL_OF,
+            fps=FPS,
+            stand_in=standin.is_standin(root),
+            aus=row["action units"],
+        )
+
+
+def read_codes(root: Path) -> Sheet:
+    """The sheet in ROOT; FileNotFoundError where there is none."""
+    return read_sheet(
+        find_sheet(root, "SAMM_Micro*", what=TITLE),
+        header=("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame"),
+    )
+
+
+def write_standin(
+    root: Path, *, subjects: int = 6, clips: int = 24, seed: int = 0, workers: int = 1
+) -> list[Clip]:
+    """Write a stand-in to ROOT; returns what ``read`` is to find there.
+
+    With the original's quirks: the first clip's apex is -1, the second's has lost its last digit,
+    the fourth's lies after the offset, the fifth's offset has lost its last digit. Odd clips are
+    padded to 5 digits and even ones to 4, every third has intensity letters, a lone AU is a number,
+    and there are hidden files.
+    """
+    rows: list[Sequence[object]] = []
+    made, reels = [], []
+    for count, (who, emotion) in enumerate(standin.cast(subjects, clips, EMOTIONS, seed=seed)):
+        subject = f"{who + 6:03d}"
+        name = f"{subject}_{1 + count % 7}_{1 + count}"
+        take = standin.take(NAME, seed, subject, name, emotion, kind="micro", fps=FPS)
+        onset = 400 + take.seed % 2000
+        keys = KeyFrames(onset, onset + take.apex, onset + take.offset)
+        files = {
+            n: f"{subject}_{n:0{5 - count % 2}d}.jpg" for n in range(onset, onset + len(take.aus))
+        }
+        cells = _code(count, keys)
+        footage = Pictures(f"{subject}/{name}", root / "SAMM" / subject / name, files)
+        reels.append(standin.Reel(take.shot(gray=True), footage.folder, footage.names))
+        standin.write_openface(root, footage.name, footage.names, take.aus, seed=take.seed)
+        units = take.coded.replace("+", "B+") + "B" if count % 3 == 2 else take.coded
+        rows.append([subject, name, *cells, units, emotion.capitalize()])
+        made.append(
+            make_clip(
+                Origin(NAME, subject, name),
+                footage,
+                keys,
+                emotion.capitalize(),
+                LABEL_OF,
+                fps=FPS,
+                stand_in=True,
+                aus=units,
+            )
+        )
+    standin.write_reels(reels, workers=workers)
+    (root / "SAMM" / ".DS_Store").write_bytes(b"\0")
+    (reels[0].folder / f"._{reels[0].names[0]}").write_bytes(b"\0")
+    write_codes(root, rows)
+    standin.mark(root, TITLE, made, seed=seed)
+    return made
+
+
+def _code(count: int, keys: KeyFrames) -> tuple[int, int, int]:
+    """Cells of the COUNTth clip's onset, apex and offset; KEYS become as these are to be read."""
+    onset, apex, offset = keys.onset, keys.apex, keys.offset
+    assert onset is not None and apex is not None and offset is not None
+    if count == 4:
+        offset //= 10
+        keys.offset = apex
+        why = f"offset '{offset}' is before the onset {onset}"
+        keys.repaired = [f"{why}: its apex {apex} taken"]
+    elif count in (0, 1, 3):
+        apex = {0: -1, 1: apex // 10, 3: offset + 3}[count]
+        keys.apex, keys.apex_from = (onset + offset) // 2, "middle"
+        why = "not annotated" if apex == -1 else f"outside {onset} to {offset}"
+        keys.repaired = [f"apex '{apex}' is {why}: the middle frame {keys.apex} taken"]
+    return onset, apex, offset
+
+
+def write_codes(root: Path, rows: Sequence[Sequence[object]]) -> None:
+    """Write the sheet of a stand-in to ROOT, 13 lines above its header.
+
+    ROWS are (subject, filename, onset, apex, offset, AUs, emotion). Durations are formulas that
+    nobody calculated; the first row's texts have a quote prefix.
+    """
+    lines: list[list[object]] = [
+        [f"Stand-in of {TITLE}: nobody moved so"],
+        *([] for _ in range(12)),
+    ]
+    header = ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame"]
+    header += ["Duration", "Micro", "Action Units", "Estimated Emotion", "Objective Classes"]
+    lines.append([*header, "Notes", None, None])
+    for subject, name, onset, apex, offset, units, emotion in rows:
+        line = len(lines) + 1
+        quote = "'" if len(lines) == 14 else ""
+        au = int(str(units)) if str(units).isdigit() else units or None
+        lines.append([f"{quote}{subject}", f"{quote}{name}", int(str(name).split("_")[1])])
+        lines[-1] += [onset, apex, offset, f"=F{line}-D{line}+1", "Micro - 1/2", au, emotion]
+    write_sheet(root / SHEET, {"MICRO_ONLY": lines})
+
+
+SAMM = Collection(
+    NAME,
+    TITLE,
+    "Manchester Metropolitan University; licence agreement, research only",
+    "happiness: positive; anger, contempt, disgust, fear, sadness: negative; surprise: surprise; "
+    "other: none (MEGC 2019)",
+    read,
+    write_standin,
+    (
+        Published(
+            f"{SHEET}, its classes as in MEGC 2019's list",
+            159,
+            29,
+            EMOTIONS,
+            {"negative": 92, "positive": 26, "surprise": 15},
+            {
+                "006": (9, 0, 2),
+                "007": (1, 5, 2),
+                "009": (3, 0, 1),
+                "010": (4, 0, 0),
+                "011": (13, 7, 0),
+                "012": (2, 0, 1),
+                "013": (6, 0, 0),
+                "014": (2, 7, 1),
+                "015": (2, 0, 1),
+                "016": (2, 1, 2),
+                "017": (3, 0, 1),
+                "018": (2, 0, 1),
+                "019": (0, 1, 0),
+                "020": (2, 2, 0),
+                "021": (2, 0, 0),
+                "022": (3, 2, 0),
+                "023": (1, 0, 0),
+                "024": (1, 0, 0),
+                "026": (9, 0, 0),
+                "028": (1, 0, 2),
+                "030": (3, 0, 0),
+                "031": (1, 0, 0),
+                "032": (4, 0, 0),
+                "033": (4, 1, 0),
+                "034": (3, 0, 0),
+                "035": (7, 0, 1),
+                "036": (1, 0, 0),
+                "037": (1, 0, 0),
+            },
+        ),
+    ),
+)
