@@ -18,7 +18,7 @@ negative, surprise is surprise; sadness, fear and others have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mie_x.datasets import standin
@@ -39,6 +39,11 @@ LABEL_OF = {
 _EMOTIONS = {"happiness": 32, "others": 99, "disgust": 63, "repression": 27, "fear": 2}
 
 
+def subject_name(text: str) -> str:
+    """``sub01`` for 1, 01 and sub01."""
+    return f"sub{text.removeprefix('sub').zfill(2)}"
+
+
 def read(root: Path) -> Iterator[Clip]:
     """Every row of the sheet, in its order; clips without frames say so in ``problem``."""
     yield from each_once(_rows(root))
@@ -51,7 +56,7 @@ def _rows(root: Path) -> Iterator[Clip]:
     )
     frames = next(root / name for name in FRAMES if (root / name).is_dir())
     for row in sheet.rows:
-        subject, name = f"sub{row['subject'].removeprefix('sub').zfill(2)}", row["filename"]
+        subject, name = subject_name(row["subject"]), row["filename"]
         footage = pictures(below(frames, subject, name), f"{subject}/{name}")
         cells = (row["onsetframe"], row["apexframe"], row["offsetframe"])
         yield make_clip(
@@ -69,19 +74,27 @@ def _rows(root: Path) -> Iterator[Clip]:
 def write_standin(
     root: Path, *, subjects: int = 6, clips: int = 24, seed: int = 0, workers: int = 1
 ) -> list[Clip]:
-    """Write a stand-in of the 2019 release to ROOT; returns what ``read`` is to find there.
+    """Write a stand-in of the 2019 release, with its shares of the emotions: ``write_cast``."""
+    shares = {**_EMOTIONS, "surprise": 28, "sadness": 4}
+    played = standin.cast(subjects, clips, shares, seed=seed)
+    cast = [(f"sub{who + 1:02d}", emotion) for who, emotion in played]
+    return write_cast(root, cast, seed=seed, workers=workers)
 
-    With the original's quirks: the first clip has no apex ("/"), the second has it at its offset;
-    clip names of three patterns; blank columns, a trailing blank in a header, a lone AU as a
-    number, an unknown AU cell, two empty sheets, and hidden files between the frames.
+
+def write_cast(
+    root: Path, cast: Sequence[tuple[str, str]], *, seed: int, workers: int
+) -> list[Clip]:
+    """Write a stand-in in which CAST, (subject as ``sub01``, emotion), plays, a clip each.
+
+    Returns what ``read`` is to find in ROOT. With the original's quirks: the first clip has no apex
+    ("/"), the second has it at its offset; clip names of three patterns; blank columns, a trailing
+    blank in a header, a lone AU as a number, an unknown AU cell, two empty sheets, and hidden files
+    between the frames.
     """
     header = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None]
     lines: list[list[object]] = [[*header, "Action Units", "Estimated Emotion ", None]]
     made, reels = [], []
-    for number, (who, emotion) in enumerate(
-        standin.cast(subjects, clips, {**_EMOTIONS, "surprise": 28, "sadness": 4}, seed=seed)
-    ):
-        subject = f"sub{who + 1:02d}"
+    for number, (subject, emotion) in enumerate(cast):
         name = ("EP01_2", "EP08_1", "EP09f")[number] if number < 3 else f"EP{number + 1:02d}_01f"
         take = standin.take(NAME, seed, subject, name, emotion, kind="micro", fps=FPS)
         onset = 1 + take.seed % 120  # the first of the selected frames
@@ -113,7 +126,7 @@ def write_standin(
             )
         )
     standin.write_reels(reels, workers=workers)
-    (root / FRAMES[0] / "sub01" / ".DS_Store").write_bytes(b"\0")
+    (reels[0].folder.parent / ".DS_Store").write_bytes(b"\0")
     (reels[0].folder / "._img1.jpg").write_bytes(b"\0")
     write_sheet(root / "CASME2-coding-20190701.xlsx", {"Sheet1": lines, "Sheet2": [], "Sheet3": []})
     standin.mark(root, TITLE, made, seed=seed)
