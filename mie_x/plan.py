@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -225,17 +225,6 @@ def make_plan(
 def _vectors(aus: Aus) -> pa.Array:
     """(..., 17) -> an array of AU vectors, without a Python number an AU."""
     return pa.FixedSizeListArray.from_arrays(pa.array(aus.reshape(-1)), type=AU_VECTOR)
-
-
-def without_origins(plan: pa.Table, subjects: Iterable[tuple[str, str]]) -> pa.Table:
-    """Drop the rows whose movement was measured on one of SUBJECTS, as (corpus, subject).
-
-    This is the fold safety of MiE-X: what trains a recognizer must not hold the AUs of the
-    people it is tested on. Rows without an origin (expert tables) stay.
-    """
-    banned = set(subjects)
-    owners = zip(plan["origin_corpus"].to_pylist(), plan["origin_subject"].to_pylist(), strict=True)
-    return plan.filter(pa.array([owner not in banned for owner in owners], pa.bool_()))
 
 
 def plan_sha256(plan: pa.Table) -> str:

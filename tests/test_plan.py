@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -29,7 +28,6 @@ from mie_x.plan import (
     read_plan,
     sample_key,
     schema,
-    without_origins,
     write_plan,
 )
 from mie_x.records import AUS, LABELS, SOURCES, Aus, Motion
@@ -146,17 +144,6 @@ def test_expert_rows_have_no_origin_and_measured_rows_have_one(sources: dict[str
     for row in make_plan(blobs("abc"), sources, seed=0).to_pylist():
         origin = [row[f"origin_{part}"] for part in ("corpus", "subject", "clip")]
         assert all(origin) if row["source"] != "exp" else origin == [None] * 3
-
-
-def test_a_test_subjects_movements_are_left_out(sources: dict[str, Source]) -> None:
-    plan = make_plan(blobs("abcdefgh"), sources, seed=0)
-    first = next(row for row in plan.to_pylist() if row["source"] == "mie")
-    banned = (first["origin_corpus"], first["origin_subject"])
-    kept = without_origins(plan, [banned]).to_pylist()
-    assert 0 < len(kept) < len(plan)
-    owners = {(row["origin_corpus"], row["origin_subject"]) for row in plan.to_pylist()}
-    assert {(row["origin_corpus"], row["origin_subject"]) for row in kept} == owners - {banned}
-    assert sum(row["source"] == "exp" for row in kept) == 8 * 3
 
 
 def test_two_faces_of_one_identity_are_refused(sources: dict[str, Source]) -> None:
@@ -335,22 +322,6 @@ def test_the_hash_of_clips_changes_with_their_frames_and_course(
     assert len(set(hashes)) == 4
 
 
-def test_a_test_subjects_clips_are_left_out(sources: dict[str, Source], tmp_path: Path) -> None:
-    plan = make_plan(blobs("abcdefgh"), sources, seed=0, frames=10)
-    first = next(row for row in plan.to_pylist() if row["source"] == "mie")
-    kept = without_origins(plan, [(first["origin_corpus"], first["origin_subject"])])
-    assert 0 < len(kept) < len(plan)
-    assert first["sample_key"] not in kept["sample_key"].to_pylist()
-    rows = {row["sample_key"]: row for row in plan.to_pylist()}
-    assert kept.to_pylist() == [rows[key] for key in kept["sample_key"].to_pylist()]
-    alone = pa.Table.from_pylist(kept.to_pylist(), schema=kept.schema)
-    assert plan_sha256(kept) == plan_sha256(alone)
-    write_plan(kept, tmp_path / "kept.parquet")
-    assert read_plan(tmp_path / "kept.parquet").equals(kept)
-
-
-@pytest.mark.parametrize("frames", [2, 10])
-@pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_plan_of_no_faces_is_an_empty_plan(
     sources: dict[str, Source], tmp_path: Path, frames: int, suffix: str
 ) -> None:

@@ -362,7 +362,7 @@ class _Search:
                 fresh[sha256] = found
         if isinstance(found, UnusablePicture):
             raise found
-        matrix = _matrix(found, self.align, self.margin)
+        matrix = matrix_of(found, self.align, self.margin)
         return Photograph(identity, path, sha256, self.root, matrix, found.probability, found.faces)
 
 
@@ -374,7 +374,7 @@ def _middle(width: int, height: int) -> Matrix:
     return square((left, top, left + side, top + side), margin=0)
 
 
-def _matrix(found: Detection, align: Align, margin: float) -> Matrix:
+def matrix_of(found: Detection, align: Align, margin: float) -> Matrix:
     """How a detected face comes to 128 px; ``UnusablePicture`` where there is too little of it."""
     _check_side("the picture", min(found.size))
     if not found.faces:

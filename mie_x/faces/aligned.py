@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mie_x.faces import MARGIN, Align, _matrix
+from mie_x.faces import MARGIN, Align, matrix_of
 from mie_x.faces.detection import Detector
-from mie_x.faces.pictures import Matrix, UnusablePicture, _seen
+from mie_x.faces.pictures import Matrix, UnusablePicture, part_seen
 from mie_x.records import SIZE, Frames
 
 
@@ -57,7 +57,7 @@ def find_alignment(
     if align not in ("similarity", "crop"):
         raise ValueError(f"align is {align!r}; a clip's can be similarity or crop")
     found = _detector(device)(frame)
-    matrix = _matrix(found, align, margin)
+    matrix = matrix_of(found, align, margin)
     return Alignment(found.size, matrix, found.box, found.points, found.faces, found.probability)
 
 
@@ -106,7 +106,7 @@ class _Resampling:
 
         back = np.linalg.inv(np.vstack([np.reshape(matrix, (2, 3)), (0, 0, 1)]))
         step = math.sqrt(abs(np.linalg.det(back)))
-        seen = _seen(back, size, shape, around=math.ceil(2 * step) + 2)
+        seen = part_seen(back, size, shape, around=math.ceil(2 * step) + 2)
         self.part = np.s_[seen[1] : seen[3], seen[0] : seen[2]]
         self.block = max(1, int(step / 2))
         samples = max(1, math.ceil(step / self.block))

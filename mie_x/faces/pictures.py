@@ -161,7 +161,7 @@ def warp(picture: Frames, matrix: Matrix, *, size: int = SIZE) -> Frames:
     back = np.linalg.inv(forward)  # px of the result -> source px
     step = math.sqrt(abs(np.linalg.det(back)))  # source px to a px of the result
 
-    left, top, right, bottom = _seen(back, size, picture.shape, around=math.ceil(2 * step) + 2)
+    left, top, right, bottom = part_seen(back, size, picture.shape, around=math.ceil(2 * step) + 2)
     part = picture[top:bottom, left:right]
     block = max(1, int(step / 2))
     if block > 1:
@@ -188,7 +188,7 @@ def _shift(x: float, y: float) -> NDArray[np.float64]:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
 
 
-def _seen(
+def part_seen(
     back: NDArray[np.float64], size: int, shape: Sequence[int], *, around: int
 ) -> tuple[int, int, int, int]:
     """The part of the picture that the result shows: left, top, right, bottom; never empty."""
