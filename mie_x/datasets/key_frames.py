@@ -74,8 +74,9 @@ def key_frames(
         found.problem = f"onset {onset!r}, apex {apex!r}, offset {offset!r}: not frame numbers"
         return found
     if found.onset is None:
-        if not (before_recording and onset.strip() == "0" and len(numbers)):
-            found.problem = f"its onset is not annotated ({onset!r})"
+        before = before_recording and onset.strip() == "0"
+        if not before or not len(numbers):
+            found.problem = "no frames" if before else f"its onset is not annotated ({onset!r})"
             return found
         found.onset = numbers[0]
         found.repaired.append(f"onset 0, before the recording: its first frame {numbers[0]} taken")
