@@ -322,6 +322,8 @@ def test_the_hash_of_clips_changes_with_their_frames_and_course(
     assert len(set(hashes)) == 4
 
 
+@pytest.mark.parametrize("frames", [2, 10])
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_plan_of_no_faces_is_an_empty_plan(
     sources: dict[str, Source], tmp_path: Path, frames: int, suffix: str
 ) -> None:
