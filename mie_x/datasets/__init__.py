@@ -11,10 +11,11 @@ from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.ckplus import CKPLUS
 from mie_x.datasets.collection import Collection
-from mie_x.datasets.smic import HS, NIR, VIS
 from mie_x.datasets.dfme import DFME
+from mie_x.datasets.megc2019 import MEGC2019
 from mie_x.datasets.mmew import MMEW
 from mie_x.datasets.samm import SAMM
+from mie_x.datasets.smic import HS, NIR, VIS
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
@@ -26,6 +27,7 @@ COLLECTIONS: dict[str, Collection] = {
     "smic-vis": VIS,
     "smic-nir": NIR,
     "samm": SAMM,
+    "megc2019": MEGC2019,
 }
 
 __all__ = ["COLLECTIONS", "Collection"]

@@ -86,17 +86,25 @@ def read_codes(root: Path) -> Sheet:
 def write_standin(
     root: Path, *, subjects: int = 6, clips: int = 24, seed: int = 0, workers: int = 1
 ) -> list[Clip]:
-    """Write a stand-in to ROOT; returns what ``read`` is to find there.
+    """Write a stand-in with the shares of the emotions: ``write_cast``."""
+    played = standin.cast(subjects, clips, EMOTIONS, seed=seed)
+    cast = [(f"{who + 6:03d}", emotion) for who, emotion in played]
+    return write_cast(root, cast, seed=seed, workers=workers)
 
-    With the original's quirks: the first clip's apex is -1, the second's has lost its last digit,
-    the fourth's lies after the offset, the fifth's offset has lost its last digit. Odd clips are
-    padded to 5 digits and even ones to 4, every third has intensity letters, a lone AU is a number,
-    and there are hidden files.
+
+def write_cast(
+    root: Path, cast: Sequence[tuple[str, str]], *, seed: int, workers: int
+) -> list[Clip]:
+    """Write a stand-in in which CAST, (subject as ``006``, emotion), plays, a clip each.
+
+    Returns what ``read`` is to find in ROOT. With the original's quirks: the first clip's apex is
+    -1, the second's has lost its last digit, the fourth's lies after the offset, the fifth's offset
+    has lost its last digit. Odd clips are padded to 5 digits and even ones to 4, every third has
+    intensity letters, a lone AU is a number, and there are hidden files.
     """
     rows: list[Sequence[object]] = []
     made, reels = [], []
-    for count, (who, emotion) in enumerate(standin.cast(subjects, clips, EMOTIONS, seed=seed)):
-        subject = f"{who + 6:03d}"
+    for count, (subject, emotion) in enumerate(cast):
         name = f"{subject}_{1 + count % 7}_{1 + count}"
         take = standin.take(NAME, seed, subject, name, emotion, kind="micro", fps=FPS)
         onset = 400 + take.seed % 2000
