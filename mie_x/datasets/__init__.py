@@ -14,6 +14,7 @@ from mie_x.datasets.collection import Collection
 from mie_x.datasets.dfme import DFME
 from mie_x.datasets.megc2019 import MEGC2019
 from mie_x.datasets.mmew import MMEW
+from mie_x.datasets.own_clips import CLIPS
 from mie_x.datasets.samm import SAMM
 from mie_x.datasets.smic import HS, NIR, VIS
 
@@ -28,6 +29,7 @@ COLLECTIONS: dict[str, Collection] = {
     "smic-nir": NIR,
     "samm": SAMM,
     "megc2019": MEGC2019,
+    "clips": CLIPS,
 }
 
 __all__ = ["COLLECTIONS", "Collection"]

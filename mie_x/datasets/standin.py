@@ -245,11 +245,44 @@ class Reel:
     names: tuple[str, ...]
 
 
-def write_reels(reels: Sequence[Reel], *, workers: int) -> None:
+@dataclass(frozen=True)
+class VideoReel:
+    """A shot that becomes a video file, ``path`` (.mkv), of ``fps`` frames a second."""
+
+    shot: Shot
+    path: Path
+    fps: int
+
+
+def write_reels(reels: Sequence[Reel | VideoReel], *, workers: int) -> None:
     """Film REELS and write every frame, by WORKERS processes: the same bytes by any number."""
     from joblib import Parallel, delayed
 
-    Parallel(n_jobs=workers)(delayed(_write_reel)(reel) for reel in reels)
+    Parallel(n_jobs=workers)(delayed(_write)(reel) for reel in reels)
+
+
+def _write(reel: Reel | VideoReel) -> None:
+    if isinstance(reel, VideoReel):
+        _write_video(reel)
+    else:
+        _write_reel(reel)
+
+
+def _write_video(reel: VideoReel) -> None:
+    """Without losses (FFV1): a micro-expression is a few levels, and a codec's noise as many."""
+    import av
+
+    reel.path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        whole(reel.path) as unfinished,
+        # "bitexact" leaves out a random number of the file's own
+        av.open(str(unfinished), "w", format="matroska", options={"fflags": "bitexact"}) as file,
+    ):
+        stream = file.add_stream("ffv1", rate=reel.fps)
+        stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "bgr0"
+        for frame in film(reel.shot):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode())
 
 
 def _write_reel(reel: Reel) -> None:
