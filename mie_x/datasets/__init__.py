@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
+from mie_x.datasets.casme_sq import CASME_SQ
 from mie_x.datasets.ckplus import CKPLUS
 from mie_x.datasets.collection import Collection
 from mie_x.datasets.dfme import DFME
@@ -20,6 +21,7 @@ from mie_x.datasets.smic import HS, NIR, VIS
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
+    "casme-sq": CASME_SQ,
     "ckplus": CKPLUS,
     "mmew": MMEW,
     "casme3": CASME3,

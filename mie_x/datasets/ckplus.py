@@ -8,9 +8,9 @@
 
 There is no sheet: a row is a sequence's folder in any of the three. Every clip is macro. The first
 frame is neutral, so the onset; the last is the peak, so apex and offset, and the one that the label
-files are named for. 266 folders of emotions are empty: none fitted, so no emotion and
-no label. Without ``FACS`` the clips have no action units; its lines are a unit and its intensity,
-here written as FACS does: 9 with 4 is ``9D``, and 0, "present, not coded", is no letter.
+files are named for. 266 folders of emotions are empty: none fitted, so no emotion and no label.
+Without ``FACS`` the clips have no action units; its lines are a unit and its intensity, here
+written as FACS does: 9 with 4 is ``9D``, and 0, "present, not coded", is no letter.
 
 Classes: anger, contempt, disgust, fear, sadness are negative, happy is positive, surprise is
 surprise: 175, 69 and 83 of 327. MiE-X's own lists have sadness as positive: a mistake of theirs.
