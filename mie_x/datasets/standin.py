@@ -257,8 +257,11 @@ class VideoReel:
 def write_reels(reels: Sequence[Reel | VideoReel], *, workers: int) -> None:
     """Film REELS and write every frame, by WORKERS processes: the same bytes by any number."""
     from joblib import Parallel, delayed
+    from tqdm import tqdm
 
-    Parallel(n_jobs=workers)(delayed(_write)(reel) for reel in reels)
+    done = Parallel(n_jobs=workers, return_as="generator")(delayed(_write)(r) for r in reels)
+    for _ in tqdm(done, total=len(reels), unit=" films", disable=None):  # a bar on a terminal
+        pass
 
 
 def _write(reel: Reel | VideoReel) -> None:
