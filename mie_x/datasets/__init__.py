@@ -17,6 +17,7 @@ from mie_x.datasets.megc2019 import MEGC2019
 from mie_x.datasets.mmew import MMEW
 from mie_x.datasets.own_clips import CLIPS
 from mie_x.datasets.samm import SAMM
+from mie_x.datasets.samm_lv import SAMM_LV
 from mie_x.datasets.smic import HS, NIR, VIS
 
 COLLECTIONS: dict[str, Collection] = {
@@ -30,6 +31,7 @@ COLLECTIONS: dict[str, Collection] = {
     "smic-vis": VIS,
     "smic-nir": NIR,
     "samm": SAMM,
+    "samm-lv": SAMM_LV,
     "megc2019": MEGC2019,
     "clips": CLIPS,
 }
