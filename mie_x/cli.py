@@ -481,6 +481,21 @@ def collection_named(name: str) -> Any:
 
 
 @main.command()
+@click.argument("name", required=False)
+def collections(name: str | None) -> None:
+    """List the collections that are read, or tell the folders and classes of NAME."""
+    from mie_x.datasets import COLLECTIONS, layout
+
+    with bad_input():
+        if name is not None:
+            collection = collection_named(name)
+            click.echo(f"{layout(collection)}\nGiven out by: {collection.access}")
+            return
+    for collection in COLLECTIONS.values():
+        click.echo(f"{collection.name:10} {collection.title}: {collection.access}")
+
+
+@main.command()
 @click.argument("name")
 @click.argument("root", type=PATH)
 @click.option("--deep", is_flag=True, help="Decode every frame from onset to offset.")

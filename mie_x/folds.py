@@ -85,8 +85,9 @@ _CORPUS = {
     **dict.fromkeys(("mmew", "mmewmicro", "mmewmacro"), "mmew"),
 }
 
-APART = ("stand-in-mie", "stand-in-mae")
-"""Corpora of invented people, who are in no collection."""
+APART = ("stand-in-mie", "stand-in-mae", "ckplus")
+"""Corpora none of whose people are in another: invented ones, and CK+'s, filmed in Pittsburgh.
+Whether CASME's later collections filmed anybody of CASME II is not known here."""
 
 WITHOUT_ORIGIN = ("exp",)
 """Sources whose movements are nobody's."""

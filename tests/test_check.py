@@ -207,6 +207,17 @@ def test_gaps_are_odd_where_the_collection_is_handed_out_with_them(
     assert (checked.faults, [f.level for f in checked.findings]) == ((), ["odd"])
 
 
+def test_a_slip_of_a_digit_in_a_sheet_is_told_and_takes_no_time(
+    collection: Collection, root: Path
+) -> None:
+    lay_out(root, row(offset=555555555))
+    faults = told(check(collection, root).faults)
+    assert (
+        "casme2/sub01/EP02_01f: 555555500 frames missing from onset to offset: 56, 57, 58 and "
+        "555555497 more" in faults
+    )
+
+
 def test_a_stand_in_is_held_against_what_it_says_of_itself(root: Path) -> None:
     clips = list(COLLECTIONS["casme2"].read(root))
     mark(root, "CASME II", clips, seed=0)

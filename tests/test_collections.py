@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from mie_x import cli
 from mie_x.datasets import COLLECTIONS, standin
 from mie_x.datasets.collection import counts
 from mie_x.records import Clip
@@ -57,3 +59,14 @@ def test_the_apex_differs_from_the_onset_and_frames_decode(
     assert onset.dtype == np.uint8 and onset.ndim == 3 and onset.shape[2] == 3
     assert onset.shape == apex.shape
     assert np.abs(onset.astype(int) - apex).mean() > 0.5
+
+
+def test_every_collection_tells_its_folders_and_who_gives_it_out() -> None:
+    run = CliRunner().invoke
+    listed = run(cli.main, ["collections"]).stdout
+    for name, collection in COLLECTIONS.items():
+        assert collection.name == name
+        assert name in listed and collection.access and collection.merging
+        told = run(cli.main, ["collections", name])
+        assert told.exit_code == 0 and "ROOT/" in told.stdout
+    assert run(cli.main, ["collections", "casme9"]).exit_code == 2

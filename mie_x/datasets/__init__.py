@@ -3,10 +3,14 @@
 Every collection has a reader that hands out every row of its label sheet as a ``Clip``, mended
 where that can be told and marked where it cannot, and a writer of rendered clips in the same
 layout, quirks included, so that all that is built on a collection runs without a licence.
+``flow_images`` reads what is no clip: flow pictures that others have computed.
 """
 
 from __future__ import annotations
 
+import sys
+
+from mie_x.datasets import flow_images
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.casme_sq import CASME_SQ
@@ -36,4 +40,11 @@ COLLECTIONS: dict[str, Collection] = {
     "clips": CLIPS,
 }
 
-__all__ = ["COLLECTIONS", "Collection"]
+
+def layout(collection: Collection) -> str:
+    """What the reader of COLLECTION says of its folders, sheets and classes."""
+    read = getattr(collection.read, "func", collection.read)  # of SMIC's cameras: a partial
+    return sys.modules[read.__module__].__doc__ or ""
+
+
+__all__ = ["COLLECTIONS", "Collection", "layout"]
