@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 
 from mie_x.datasets import flow_images
+from mie_x.datasets import flow_images
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.casme_sq import CASME_SQ
@@ -47,4 +48,4 @@ def layout(collection: Collection) -> str:
     return sys.modules[read.__module__].__doc__ or ""
 
 
-__all__ = ["COLLECTIONS", "Collection", "layout"]
+__all__ = ["COLLECTIONS", "Collection", "flow_images", "layout"]
