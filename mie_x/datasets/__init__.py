@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 
 from mie_x.datasets import flow_images
-from mie_x.datasets import flow_images
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.casme_sq import CASME_SQ
