@@ -236,7 +236,8 @@ def _measured(footer: dict[bytes, bytes] | None) -> str:
     """The instrument that a table of ``mie-x extract`` names (``au_sources.frame_table``)."""
     try:
         told = json.loads((footer or {})[b"mie_x"])["measured"]
-        return " ".join(f"{told['tool']} {told['version'] or ''}: {told['unit']}".split())[:500]
+        tool = f"{told['tool']} {told['version'] or ''}".strip()
+        return " ".join(f"{tool}: {told['unit']}".split())[:500]
     except (LookupError, TypeError, ValueError):
         return ""
 
