@@ -173,9 +173,13 @@ def uv_strain(
     """
     if first.ndim == 2 and first.shape[0] != first.shape[1]:
         raise ValueError(f"a crop is square, not {first.shape}: anything else would be squeezed")
-    found = FLOWS[flow](first, second)
-    maps = resized(np.concatenate([found, strain(found)[None]]), (size, size))
-    maps[:2] *= size / first.shape[0]
+    return maps_of(FLOWS[flow](first, second), size=size, normalise=normalise)
+
+
+def maps_of(flow: Maps, *, size: int, normalise: str = "minmax") -> Maps:
+    """u, v and strain (3, size, size) of a flow (2, H, H) in px, as ``uv_strain`` makes them."""
+    maps = resized(np.concatenate([flow, strain(flow)[None]]), (size, size))
+    maps[:2] *= size / flow.shape[1]
     return NORMALISED[normalise](maps)
 
 

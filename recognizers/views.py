@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from mie_x.faces.detection import similarity
-from mie_x.flow import Maps, gray, paint, uv_strain
+from mie_x.flow import Gray, Maps, gray, paint, uv_strain
 from mie_x.records import SIZE, Frames
 
 RESIZED, CROPPED = 256, 224  # MiE-X and what its trunks were pre-trained at
@@ -157,10 +157,20 @@ def flow_sequence(
     interpolated there is so little movement that 8 bits and a flow of tenths of a pixel lose it,
     and 9 flows cost less than 127. Flows from the frame before are those of the given frame rate.
     """
-    views = gray(frames)
+    course = flow_course(gray(frames), size=size, flow=flow, from_onset=from_onset)
+    return over_time(course, count, tim=tim)
+
+
+def flow_course(views: Gray, *, size: int, flow: str = "tvl1", from_onset: bool = True) -> Maps:
+    """The flows of ``flow_sequence`` at the frames (T, H, H) that there are: (T, 2, size, size)."""
     pairs = [(views[0] if from_onset else views[t - 1], views[t]) for t in range(1, len(views))]
     found = [uv_strain(*pair, size=size, flow=flow, normalise="raw")[:2] for pair in pairs]
-    moved = temporal(np.stack([np.zeros((2, size, size), np.float32), *found]), count, how=tim)
+    return np.stack([np.zeros((2, size, size), np.float32), *found])
+
+
+def over_time(course: ArrayLike, count: int, *, tim: str = "linear") -> Maps:
+    """Flows (T, 2, S, S) interpolated to COUNT, with magnitude: (3, count, S, S) float32."""
+    moved = temporal(course, count, how=tim)
     return np.stack([moved[:, 0], moved[:, 1], np.hypot(moved[:, 0], moved[:, 1])])
 
 
