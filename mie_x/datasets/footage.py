@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from mie_x.whole import stays_below
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
+CONTAINERS = "mov,matroska,avi,mpeg,mpegts,asf"  # FFmpeg's names: no playlists, no scripts
 LAST_NUMBER = re.compile(r"(\d+)\D*$")  # of a file's stem: img46, reg_img46, 006_00562, image0001
 MAX_FRAMES = 1_000_000  # of a folder or a video: over an hour at 200 a second
 
@@ -62,7 +64,8 @@ class Pictures:
             raise Unreadable(f"{path}: {error}") from error
 
     def frames(self, numbers: Sequence[int]) -> Iterator[Frames]:
-        for number in numbers:
+        """These frames, ascending, each once; KeyError where there is no such."""
+        for number in sorted(set(numbers)):
             yield self.frame(number)
 
 
@@ -128,8 +131,7 @@ class Video:
 
     @cached_property
     def _told(self) -> tuple[int, float | None]:
-        with self._opened() as container:
-            stream = container.streams.video[0]
+        with self._opened() as (container, stream):
             rate = float(stream.average_rate) if stream.average_rate else None
             count = 0
             for packet in container.demux(stream):
@@ -152,47 +154,49 @@ class Video:
 
     def frames(self, numbers: Sequence[int]) -> Iterator[Frames]:
         """These frames, ascending, in one pass from the start; KeyError where the video ends."""
-        import av
-
         wanted = iter(sorted(set(numbers)))
         number = next(wanted, None)
-        try:
-            with self._opened() as container:
-                for count, frame in enumerate(container.decode(video=0), 1):
-                    if number is None:
-                        return
-                    if count == number:
-                        yield _upright(frame)
-                        number = next(wanted, None)
-        except av.FFmpegError as error:
-            raise Unreadable(f"{self.path}: damaged or cut short ({error.strerror})") from error
+        with self._opened() as (container, stream):
+            for count, frame in enumerate(container.decode(stream), 1):
+                if number is None:
+                    return
+                if count == number:
+                    if frame.is_corrupt:
+                        raise Unreadable(f"{self.path}: frame {number} is damaged or cut short")
+                    yield _upright(frame)
+                    number = next(wanted, None)
         if number is not None:
             raise KeyError(f"{self.path}: no frame {number}")
 
-    def _opened(self) -> Any:
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Any, Any]]:
+        """The file and its first video stream; what FFmpeg says of damage becomes Unreadable."""
         import av
 
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such video; check the path")
+        # A playlist inside a video file must not make FFmpeg open anything else.
+        only = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
         try:
-            # A playlist inside a video file must not make FFmpeg open anything else.
-            container = av.open(
-                str(self.path.resolve()), options={"protocol_whitelist": "file"}, mode="r"
-            )
+            container = av.open(str(self.path.resolve()), options=only)
         except (av.FFmpegError, OSError) as error:
             raise Unreadable(
-                f"{self.path}: no video that can be read ({error.strerror})"
+                f"{self.path}: no video that can be read ({error.strerror}); "
+                "give MP4, AVI, MOV, MKV, WebM, MPEG or WMV, whole"
             ) from error
-        told = set(container.format.name.split(","))
-        if told & {"hls", "concat", "dash", "tee", "image2"} or not container.streams.video:
-            container.close()
-            raise Unreadable(f"{self.path}: no video file; give MP4, AVI, MOV, MKV or WebM")
-        stream = container.streams.video[0]
-        if stream.width * stream.height > MAX_PIXELS:
-            container.close()
-            raise Unreadable(f"{self.path}: {stream.width} x {stream.height} px are too many")
-        stream.codec_context.thread_count = 1
-        return container
+        with container:
+            stream = next(iter(container.streams.video), None)
+            if stream is None or stream.codec_context is None:
+                raise Unreadable(f"{self.path}: nothing to be seen in it; is the file whole?")
+            if stream.width * stream.height > MAX_PIXELS:
+                raise Unreadable(f"{self.path}: {stream.width} x {stream.height} px are too many")
+            # for later frames, which may be larger than the first
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            stream.codec_context.thread_count = 1
+            try:
+                yield container, stream
+            except av.FFmpegError as error:
+                raise Unreadable(f"{self.path}: damaged or cut short ({error.strerror})") from error
 
 
 def _upright(frame: Any) -> Frames:
