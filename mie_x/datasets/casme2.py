@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import find_sheet, read_sheet, write_sheet
@@ -46,7 +46,7 @@ def subject_name(text: str) -> str:
 
 def read(root: Path) -> Iterator[Clip]:
     """Every row of the sheet, in its order; clips without frames say so in ``problem``."""
-    yield from each_once(_rows(root))
+    yield from handed_out(_rows(root))
 
 
 def _rows(root: Path) -> Iterator[Clip]:
@@ -66,7 +66,6 @@ def _rows(root: Path) -> Iterator[Clip]:
             row["estimated emotion"],
             LABEL_OF,
             fps=FPS,
-            stand_in=standin.is_standin(root),
             aus=row["action units"],
         )
 

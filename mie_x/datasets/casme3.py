@@ -26,7 +26,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames, number
 from mie_x.datasets.sheets import find_sheet, read_sheet, write_sheet
@@ -48,7 +48,7 @@ _REST = 8  # frames of a stand-in's video before, between and after its expressi
 
 def read(root: Path) -> Iterator[Clip]:
     """Every row of the sheet, in its order; clips without frames say so in ``problem``."""
-    yield from each_once(_rows(root))
+    yield from handed_out(_rows(root))
 
 
 def _rows(root: Path) -> Iterator[Clip]:
@@ -71,7 +71,6 @@ def _rows(root: Path) -> Iterator[Clip]:
             row["emotion"],
             LABEL_OF,
             fps=FPS,
-            stand_in=standin.is_standin(root),
             aus=row["au"],
         )
 

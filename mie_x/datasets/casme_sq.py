@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, folders, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import find_sheet, tables, write_sheet
@@ -49,7 +49,7 @@ Video = tuple[str, str]
 
 def read(root: Path) -> Iterator[Clip]:
     """Every row of the sheet, in its order; ValueError where the file has no rows."""
-    yield from each_once(_rows(root))
+    yield from handed_out(_rows(root))
 
 
 def _rows(root: Path) -> Iterator[Clip]:
@@ -69,7 +69,7 @@ def _rows(root: Path) -> Iterator[Clip]:
             f"{path}: no row like 1 | anger1_1 | onset | apex | offset; give the collection's own "
             "sheet"
         )
-    frames, stand_in = path.parent / FRAMES, standin.is_standin(path.parent)
+    frames = path.parent / FRAMES
     places = _places(frames)
     # a video's folder has thousands of files, and its clips share them
     look = cache(lambda place: pictures(below(frames, place), place))
@@ -87,11 +87,16 @@ def _rows(root: Path) -> Iterator[Clip]:
             keys.problem = f"neither its row nor the naming rules tell the video of {name!r}"
         elif footage.numbers and not place.startswith(f"{subject}/"):
             keys.odd.append(f"its video lies in the folder of {place.partition('/')[0]}")
-        yield _clip(Origin(NAME, subject, name), footage, keys, cells, stand_in=stand_in)
+        yield _clip(Origin(NAME, subject, name), footage, keys, cells)
 
 
 def _clip(
-    origin: Origin, footage: Pictures, keys: KeyFrames, cells: Sequence[str], *, stand_in: bool
+    origin: Origin,
+    footage: Pictures,
+    keys: KeyFrames,
+    cells: Sequence[str],
+    *,
+    stand_in: bool = False,
 ) -> Clip:
     units, valence, expression, emotion = cells[5:9]
     valence = valence.lower()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, counts
+from mie_x.datasets.collection import MARK, Collection, Published, counts, place, standin_mark
 from mie_x.datasets.footage import PICTURES, Pictures, Unreadable
 from mie_x.records import LABELS, Clip
 from mie_x.whole import whole
@@ -70,7 +70,10 @@ def check(
     FileNotFoundError or ValueError where there is no sheet to read.
     """
     clips = list(collection.read(root))
-    told = standin.told_counts(root) if standin.is_standin(root) else None
+    # the root's own, or that of the frames where the root is above it
+    marks = (standin_mark(path) for path in (root, *(place(clip.footage) for clip in clips)))
+    mark = next(filter(None, marks), None)
+    told = None if mark is None else standin.told_counts(mark.parent)
     counted = {kind: counts(clips, kind=kind) for kind in sorted({clip.kind for clip in clips})}
     expected = _expected(collection, counted, told)
     findings = [finding for clip in clips for finding in _of_sheet(clip)]
@@ -89,7 +92,7 @@ def _expected(
     if told is not None:
         names = {field.name for field in fields(Published)}
         return {
-            kind: Published(standin.MARK, **{n: v for n, v in of.items() if n in names}, kind=kind)
+            kind: Published(MARK, **{n: v for n, v in of.items() if n in names}, kind=kind)
             for kind, of in told.items()
         }
     nearest = {}
@@ -264,7 +267,7 @@ def lines(collection: Collection, checked: Checked) -> Iterator[str]:
     """CHECKED as text: counts beside the published ones, subjects by class, then the findings."""
     yield f"{collection.title}: {checked.clips} rows in its sheets"
     if checked.stand_in:
-        yield f"STAND-IN: rendered people, held against its own {standin.MARK}"
+        yield f"STAND-IN: rendered people, held against its own {MARK}"
     for kind in sorted({*checked.counted, *checked.expected}):
         found = checked.counted.get(kind) or counts([], kind=kind)
         release = checked.expected.get(kind)

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import LAST_NUMBER, Pictures, folders, listed, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.records import AUS, Clip, Origin
@@ -47,13 +47,16 @@ MOST = 4096  # bytes of a label file; the originals have some hundred
 
 def read(root: Path) -> Iterator[Clip]:
     """Every sequence, in the order of subjects and numbers; FileNotFoundError without labels."""
+    yield from handed_out(_sequences(root))
+
+
+def _sequences(root: Path) -> Iterator[Clip]:
     for name in (IMAGES, EMOTION):
         if not (root / name).is_dir():
             raise FileNotFoundError(
                 f"{root}: no folder {name} of {TITLE}; unpack what you were given so that it has "
                 f"{IMAGES}, {EMOTION} and {FACS}"
             )
-    stand_in = standin.is_standin(root)
     sequences = {
         (subject, number)
         for tree in (IMAGES, EMOTION, FACS)
@@ -66,10 +69,12 @@ def read(root: Path) -> Iterator[Clip]:
         keys = _key_frames(footage)
         emotion = _emotion(root / EMOTION / path, keys)
         aus = _action_units(root / FACS / path, keys)
-        yield _clip(footage, keys, emotion, aus, stand_in=stand_in)
+        yield _clip(footage, keys, emotion, aus)
 
 
-def _clip(footage: Pictures, keys: KeyFrames, emotion: str, aus: str, *, stand_in: bool) -> Clip:
+def _clip(
+    footage: Pictures, keys: KeyFrames, emotion: str, aus: str, *, stand_in: bool = False
+) -> Clip:
     subject, number = footage.name.split("/")
     return make_clip(
         Origin(NAME, subject, f"{subject}_{number}"),

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mie_x.datasets.footage import Pictures, Video
 from mie_x.datasets.key_frames import KeyFrames
 from mie_x.records import LABELS, Clip, Footage, Origin
+
+
+MARK = "STAND-IN.txt"
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def make_clip(
     label_of: Mapping[str, str],
     *,
     fps: float | None,
-    stand_in: bool,
+    stand_in: bool = False,
     aus: str = "",
     kind: str = "micro",
 ) -> Clip:
@@ -83,14 +87,29 @@ def make_clip(
     )
 
 
-def each_once(clips: Iterable[Clip]) -> Iterator[Clip]:
-    """CLIPS as they come; one whose origin was there before has that as its ``problem``."""
+def handed_out(clips: Iterable[Clip]) -> Iterator[Clip]:
+    """CLIPS as a reader hands them out: they say what lies in a stand-in, and what was told before.
+
+    Frames are a stand-in's wherever ROOT points: above its folder, into it, or to links to it.
+    """
     seen: set[Origin] = set()
     for clip in clips:
         if clip.origin in seen:
             clip = replace(clip, problem="in the sheet twice")
         seen.add(clip.origin)
-        yield clip
+        yield replace(clip, stand_in=standin_mark(place(clip.footage)) is not None)
+
+
+def place(footage: Footage) -> Path:
+    """Where the frames lie, or would lie: a folder, or a video file."""
+    assert isinstance(footage, Pictures | Video)
+    return footage.folder if isinstance(footage, Pictures) else footage.path
+
+
+def standin_mark(path: Path) -> Path | None:
+    """``STAND-IN.txt`` of the stand-in that PATH is or lies in, links followed; None if in none."""
+    above = (path, *path.absolute().parents, *path.resolve().parents)
+    return next((folder / MARK for folder in above if (folder / MARK).is_file()), None)
 
 
 def counts(clips: Iterable[Clip], *, kind: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import Row, find_sheets, positive, read_sheet, write_sheet
@@ -43,7 +43,7 @@ RATES = (500, 200, 300)  # frames a second
 
 def read(root: Path) -> Iterator[Clip]:
     """Every row of the sheets that are there; clips without frames say so in ``problem``."""
-    yield from each_once(_rows(root))
+    yield from handed_out(_rows(root))
 
 
 def _rows(root: Path) -> Iterator[Clip]:
@@ -60,10 +60,10 @@ def _rows(root: Path) -> Iterator[Clip]:
         places = (root / part / part, root / part, root)
         frames = next(place for place in places if place.is_dir())
         for row in sheet.rows:
-            yield _clip(row, frames, stand_in=standin.is_standin(root))
+            yield _clip(row, frames)
 
 
-def _clip(row: Row, frames: Path, *, stand_in: bool) -> Clip:
+def _clip(row: Row, frames: Path) -> Clip:
     name = row["filename"]
     footage = pictures(below(frames, name), name)
     cells = (row["onsetframe"], row["apexframe"], row["offsetframe"])
@@ -88,7 +88,6 @@ def _clip(row: Row, frames: Path, *, stand_in: bool) -> Clip:
         emotion,
         LABEL_OF_EMOTION,
         fps=fps,
-        stand_in=stand_in,
         aus=row["au"],
     )
 

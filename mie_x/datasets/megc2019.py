@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mie_x.datasets import casme2, samm, smic, standin
-from mie_x.datasets.collection import Collection, Published, each_once
+from mie_x.datasets.collection import Collection, Published, handed_out
 from mie_x.datasets.footage import Pictures, below
 from mie_x.datasets.sheets import tables
 from mie_x.records import LABELS, Clip, Origin
@@ -130,12 +130,11 @@ def read(root: Path) -> Iterator[Clip]:
 
     ValueError where the list is not the published one.
     """
-    yield from each_once(_rows(root))
+    yield from handed_out(_rows(root))
 
 
 def _rows(root: Path) -> Iterator[Clip]:
     rows = _listed(root)
-    stand_in = standin.is_standin(root)
     held: dict[tuple[str, str, str], Clip] = {}
     for dataset in dict.fromkeys(row.dataset for row in rows):
         member = MEMBERS[dataset]
@@ -149,7 +148,7 @@ def _rows(root: Path) -> Iterator[Clip]:
         if clip.emotion and clip.label != row.label:
             rule = "of no class" if clip.label is None else names[clip.label]
             odd += (f"{names[row.label]} in the list, {rule} by the rule ({clip.emotion})",)
-        yield replace(clip, label=row.label, odd=odd, stand_in=clip.stand_in or stand_in)
+        yield replace(clip, label=row.label, odd=odd)
 
 
 def _not_held(root: Path, row: Listed) -> Clip:
@@ -182,8 +181,8 @@ def _listed(root: Path) -> list[Listed]:
             member = MEMBERS[cells[0]]
             spelled = member.subject(cells[1]), member.clip(cells[2])
             rows.append(Listed(cells[0], *spelled, int(cells[3])))
-    told = standin.told_counts(root)["micro"] if standin.is_standin(root) else None
-    _check(path, rows, told["by_subject"] if told else BY_SUBJECT)
+    told = standin.told_counts(root) if standin.is_standin(root) else None
+    _check(path, rows, BY_SUBJECT if told is None else told.get("micro", {}).get("by_subject", {}))
     return rows
 
 

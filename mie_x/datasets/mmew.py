@@ -33,7 +33,7 @@ from itertools import chain
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import PICTURES, Pictures, below, folders, listed, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import Sheet, find_sheet, read_sheet, write_sheet
@@ -73,11 +73,10 @@ def read(root: Path) -> Iterator[Clip]:
     )
     home = sheet.path.parent
     tree = next((home / name for name in TREES if (home / name / MICRO).is_dir()), home)
-    stand_in = standin.is_standin(home)
-    yield from each_once(chain(_micro(sheet, tree, stand_in), _macro(tree, stand_in)))
+    yield from handed_out(chain(_micro(sheet, tree), _macro(tree)))
 
 
-def _micro(sheet: Sheet, tree: Path, stand_in: bool) -> Iterator[Clip]:
+def _micro(sheet: Sheet, tree: Path) -> Iterator[Clip]:
     places = _places(tree / MICRO)
     for row in sheet.rows:
         subject, name = _subject(row["subject"]), row["filename"]
@@ -101,7 +100,6 @@ def _micro(sheet: Sheet, tree: Path, stand_in: bool) -> Iterator[Clip]:
             emotion,
             LABEL_OF,
             fps=FPS,
-            stand_in=stand_in,
             aus=row["action units"],
         )
 
@@ -117,12 +115,12 @@ def _places(micro: Path) -> dict[str, list[Path]]:
     return places
 
 
-def _macro(tree: Path, stand_in: bool) -> Iterator[Clip]:
+def _macro(tree: Path) -> Iterator[Clip]:
     for subject in folders(tree / MACRO):
         for emotion in folders(tree / MACRO / subject):
             folder = tree / MACRO / subject / emotion
             for name, footage in _samples(folder, f"{MACRO}/{subject}/{emotion}").items():
-                yield _macro_clip(_subject(subject), name, footage, emotion, stand_in)
+                yield _macro_clip(_subject(subject), name, footage, emotion)
 
 
 def _samples(folder: Path, path: str) -> dict[str, Pictures]:
@@ -136,7 +134,9 @@ def _samples(folder: Path, path: str) -> dict[str, Pictures]:
     return {name: Pictures(f"{path}/{name}", folder, files[name]) for name in files}
 
 
-def _macro_clip(subject: str, name: str, footage: Pictures, emotion: str, stand_in: bool) -> Clip:
+def _macro_clip(
+    subject: str, name: str, footage: Pictures, emotion: str, *, stand_in: bool = False
+) -> Clip:
     first, last = footage.numbers[0], footage.numbers[-1]
     still = first == last
     keys = (

@@ -34,7 +34,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, each_once, make_clip
+from mie_x.datasets.collection import Collection, handed_out, make_clip
 from mie_x.datasets.footage import VIDEOS, Pictures, Unreadable, Video, below, pictures
 from mie_x.datasets.key_frames import UNKNOWN, KeyFrames, key_frames
 from mie_x.datasets.sheets import Row, Sheet, positive, read_sheet, write_sheet
@@ -55,7 +55,7 @@ def read(root: Path) -> Iterator[Clip]:
             "them, onset, apex, offset, fps, emotion, label, aus, kind"
         )
     sheet = read_sheet(root / TABLE, header=MUSTS)
-    yield from each_once(_rows(root, sheet))
+    yield from handed_out(_rows(root, sheet))
 
 
 def _rows(root: Path, sheet: Sheet) -> Iterator[Clip]:
@@ -85,7 +85,6 @@ def _rows(root: Path, sheet: Sheet) -> Iterator[Clip]:
             row["emotion"],
             {row["emotion"].lower(): name} if name else {},
             fps=fps,
-            stand_in=standin.is_standin(root),
             aus=row["aus"],
             kind=kind,
         )

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from mie_x.datasets import samm, standin
-from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import find_sheet, read_sheet, write_sheet
@@ -45,7 +45,7 @@ _REST = 40  # frames of a stand-in's video before, between and after its express
 
 def read(root: Path) -> Iterator[Clip]:
     """Every row of the sheet, in its order; clips without frames say so in ``problem``."""
-    yield from each_once(_rows(root))
+    yield from handed_out(_rows(root))
 
 
 def _rows(root: Path) -> Iterator[Clip]:
@@ -78,7 +78,6 @@ def _rows(root: Path) -> Iterator[Clip]:
             emotion,
             samm.LABEL_OF,
             fps=FPS,
-            stand_in=standin.is_standin(root),
             aus=row["action units"],
             kind=kind or "macro",
         )

@@ -37,7 +37,7 @@ from pathlib import Path
 import numpy as np
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, each_once, make_clip
+from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, folders, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import Row, find_sheet, read_sheet, write_sheet
@@ -93,9 +93,9 @@ def read(root: Path, *, band: str) -> Iterator[Clip]:
     """
     for base in (root / band, root):
         if short := list(_short(base)):
-            yield from each_once(_clip_of_folder(root, base, band, *found) for found in short)
+            yield from handed_out(_clip_of_folder(base, band, *found) for found in short)
             return
-    yield from each_once(_rows(root, band))
+    yield from handed_out(_rows(root, band))
 
 
 def _short(base: Path) -> Iterator[tuple[str, str, str]]:
@@ -107,15 +107,13 @@ def _short(base: Path) -> Iterator[tuple[str, str, str]]:
                 yield subject_name(subject), emotion, f"{inside}/{emotion}/{name}"
 
 
-def _clip_of_folder(
-    root: Path, base: Path, band: str, subject: str, emotion: str, path: str
-) -> Clip:
+def _clip_of_folder(base: Path, band: str, subject: str, emotion: str, path: str) -> Clip:
     footage = pictures(base / path, path)
     keys = KeyFrames(problem="no frames")
     if numbers := footage.numbers:
         keys = key_frames(str(numbers[0]), None, str(numbers[-1]), numbers, zero=True)
     name = clip_name(footage.folder.name)
-    return _clip(band, subject, name, footage, keys, emotion, stand_in=standin.is_standin(root))
+    return _clip(band, subject, name, footage, keys, emotion)
 
 
 def _clip(
@@ -126,7 +124,7 @@ def _clip(
     keys: KeyFrames,
     emotion: str,
     *,
-    stand_in: bool,
+    stand_in: bool = False,
 ) -> Clip:
     found = _CLIP.fullmatch(name)
     if found and CODES.get(emotion.lower()) not in (None, found[2]):
@@ -155,8 +153,7 @@ def _rows(root: Path, band: str) -> Iterator[Clip]:
         apex = row["apexf"] if "apexf" in sheet.columns else None
         keys = key_frames(row["onsetf"], apex, row["offsetf"], footage.numbers, long=True)
         keys.odd += _odd(row, footage.numbers)
-        stand_in = standin.is_standin(root)
-        yield _clip(band, subject, name, footage, keys, row["emotion"], stand_in=stand_in)
+        yield _clip(band, subject, name, footage, keys, row["emotion"])
 
 
 def _odd(row: Row, numbers: Sequence[int]) -> Iterator[str]:

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mie_x import __version__
-from mie_x.datasets.collection import counts
+from mie_x.datasets.collection import MARK, counts, standin_mark
 from mie_x.records import AUS, Aus, Clip, Frames
 from mie_x.whole import whole, write_text
 
-MARK = "STAND-IN.txt"
 SIZE = 160  # px, a side: the detector wants some room, and nothing is enlarged to 128
 JITTER = 0.35  # px at SIZE, standard deviation of a head that tries to keep still
 TILT = 0.15  # degrees, likewise
@@ -362,19 +361,18 @@ def mark(root: Path, title: str, clips: Sequence[Clip], *, seed: int) -> None:
 
 
 def is_standin(root: Path) -> bool:
-    """Whether ROOT holds a stand-in."""
-    return (root / MARK).is_file()
+    """Whether ROOT is a stand-in's folder, or in one."""
+    return standin_mark(root) is not None
 
 
 def told_counts(root: Path) -> dict[str, Any]:
-    """What STAND-IN.txt of ROOT says is there: kind -> counts, as ``collection.counts``."""
+    """What a stand-in says is in it, ROOT or around it: kind -> counts, ``collection.counts``."""
+    path = standin_mark(root) or root / MARK
     try:
-        told = json.loads((root / MARK).read_text("utf-8").splitlines()[-1])
+        told = json.loads(path.read_text("utf-8").splitlines()[-1])
         for kind in told.values():
             kind["by_subject"] = {name: tuple(row) for name, row in kind["by_subject"].items()}
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise ValueError(
-            f"{root / MARK}: cannot be read ({error}); write the stand-in again"
-        ) from error
+        raise ValueError(f"{path}: cannot be read ({error}); write the stand-in again") from error
     result: dict[str, Any] = told
     return result
