@@ -14,9 +14,12 @@ INTENSITIES = "ABCDE"  # trace, slight, marked, severe, maximum (FACS)
 NOT_CODED = ("", "?", "null", "none", "nan", "/", "0")
 
 _CODE = re.compile(
-    r"(?<![A-Za-z0-9])(?P<sides>(?:[LRATB]/?)*)\s*(?P<au>\d{1,2})\s*"
+    r"(?<![A-Za-z0-9])(?P<sides>(?:[LRATB]/?){0,4})\s{0,3}(?P<au>\d{1,2})\s{0,3}"
     r"\(?(?P<letter>[A-E](?:/[A-E])?)?(?![A-Za-z0-9])"
 )
+_SEPARATOR = re.compile(r"[+,;，、]")  # the full-width comma is in CAS(ME)^3's sheets
+_BRACKETS = re.compile(r"\([^()]*\)")  # what stands in them is doubted together
+_BEFORE_CODE = re.compile(r"ref|\bAU(?=\s?[LRATB]?\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ def action_units(text: str) -> tuple[ActionUnit, ...]:
         return ()
     found = []
     spaced = re.sub(r"\bor\b|(?<=[0-9A-E])or(?=[LRATB0-9])", " or ", text)
-    for part in re.split(r"[+,;，、]", spaced):  # the full-width comma is in CAS(ME)^3's sheets
+    together = _BRACKETS.sub(lambda inside: _SEPARATOR.sub(" ", inside[0]), spaced)
+    for part in _SEPARATOR.split(together):
         doubted = bool(re.search(r"\bor\b|\?|ref|lose", part))
-        for code in _CODE.finditer(re.sub(r"\bref\b", " ", part)):
+        for code in _CODE.finditer(_BEFORE_CODE.sub(" ", part)):
             if not 1 <= int(code["au"]) <= 80:
                 continue
             letter = (code["letter"] or "")[:1]
