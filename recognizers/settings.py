@@ -8,8 +8,9 @@ is an epoch chosen by a score: the last one counts.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -107,6 +108,28 @@ class Settings:
     augmentation: str = "none"
     rates: Mapping[str, float] = field(default_factory=dict)
     decays: Mapping[str, float] = field(default_factory=dict)
+
+
+def told(settings: Settings) -> dict[str, Any]:
+    """SETTINGS as JSON can hold them: functions by their names, with the options they were given.
+
+    >>> from recognizers.branches import SETTINGS
+    >>> told(SETTINGS)["schedule"]
+    'recognizers.settings.steps(factor=0.8, every=10)'
+    """
+    return asdict(settings) | {
+        "views": list(settings.views),
+        "schedule": _named(settings.schedule),
+        "loss": _named(settings.loss),
+    }
+
+
+def _named(function: Callable[..., Any]) -> str:
+    if isinstance(function, functools.partial):
+        options = [repr(value) for value in function.args]
+        options += [f"{name}={value!r}" for name, value in function.keywords.items()]
+        return f"{_named(function.func)}({', '.join(options)})"
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def groups(network: nn.Module, settings: Settings) -> list[dict[str, Any]]:
