@@ -136,6 +136,12 @@ def test_a_clip_without_a_folder_is_among_the_clips(tmp_path: Path) -> None:
     assert clip.problem == "no frames"
 
 
+def test_a_root_one_folder_above_is_read(tmp_path: Path) -> None:
+    lay_out(tmp_path / "CASME2", row())
+    (clip,) = COLLECTIONS["casme2"].read(tmp_path)
+    assert (clip.problem, len(clip.numbers)) == ("", 10)
+
+
 def test_a_cell_that_leads_out_of_the_root_is_refused(tmp_path: Path) -> None:
     (tmp_path / "CASME2_RAW_selected").mkdir()
     write_sheet(tmp_path / "CASME2-coding.xlsx", {"S": [HEADER_2019, row(name="../../etc")]})

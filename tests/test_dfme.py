@@ -92,6 +92,16 @@ def test_all_clips_may_lie_side_by_side(tmp_path: Path) -> None:
     assert (len(clip.numbers), clip.problem) == (12, "")
 
 
+@pytest.mark.parametrize("inner", ["train_data", "train_data/train_data"])
+def test_a_root_one_folder_above_is_read_and_so_are_doubled_folders(
+    tmp_path: Path, inner: str
+) -> None:
+    write(tmp_path / "DFME", row())
+    film(tmp_path / "DFME" / inner / "sub0003_01")
+    (clip,) = read(tmp_path)
+    assert (clip.problem, len(clip.numbers)) == ("", 12)
+
+
 def test_of_two_sheets_of_a_part_the_full_one_is_read(tmp_path: Path) -> None:
     write(tmp_path, row(aus=None), name="training.xlsx")
     write(tmp_path, row(aus="4"), name="training_full_with_AU.xlsx")

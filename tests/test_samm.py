@@ -86,6 +86,12 @@ def test_the_root_may_hold_the_folders_of_subjects_itself(tmp_path: Path) -> Non
     assert (clip.footage.name, len(clip.footage.numbers)) == ("006/006_1_2", 10)
 
 
+def test_a_root_one_folder_above_is_read_also_where_it_is_called_alike(tmp_path: Path) -> None:
+    read(tmp_path / "SAMM", row())
+    (clip,) = SAMM.read(tmp_path)
+    assert (clip.problem, len(clip.numbers)) == ("", 10)
+
+
 @pytest.mark.parametrize("digits", [4, 5])
 def test_frames_are_found_by_number_whatever_their_padding(tmp_path: Path, digits: int) -> None:
     write(tmp_path, row(onset=998, apex=1000, offset=1002))

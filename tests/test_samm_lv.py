@@ -73,6 +73,12 @@ def test_the_header_may_stand_in_any_line(tmp_path: Path, preamble: int, name: s
     assert (clip.origin.subject, clip.onset, clip.problem) == ("006", 3, "")
 
 
+def test_a_root_one_folder_above_is_read(tmp_path: Path) -> None:
+    read(tmp_path / "inner", row())
+    (clip,) = SAMM_LV.read(tmp_path)
+    assert (clip.problem, len(clip.numbers)) == ("", 7)
+
+
 def test_the_newest_release_is_read(tmp_path: Path) -> None:
     write(tmp_path, row("006_1_2"), name="SAMM_LongVideos_V2_Release.xlsx")
     write(tmp_path, row("006_1_3"))

@@ -8,9 +8,9 @@
     ROOT/Cropped/sub01/EP02_01f/reg_img46.jpg
 
 Of these folders the first in this order that is there is read; ROOT may be one of them, with the
-sheet in it. The sheet: ``Subject | Filename | (blank) | OnsetFrame | ApexFrame | OffsetFrame |
-(blank) | Action Units | Estimated Emotion [| Objective Classes]``. Blank columns are missing in
-some copies; subjects become 1 in CSV exports.
+sheet in it, or one folder above. The sheet: ``Subject | Filename | (blank) | OnsetFrame | ApexFrame
+| OffsetFrame | (blank) | Action Units | Estimated Emotion [| Objective Classes]``. Blank columns
+are missing in some copies; subjects become 1 in CSV exports.
 
 Classes: MEGC 2019's rule (See et al., FG 2019): happiness is positive, disgust and repression are
 negative, surprise is surprise; sadness, fear and others have none.
@@ -22,14 +22,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
+from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import find_sheet, read_sheet, write_sheet
 from mie_x.records import Clip, Origin
 
 NAME, TITLE, FPS = "casme2", "CASME II", 200.0
-FRAMES = ("CASME2_RAW_selected", "CASME2-RAW", "Cropped", ".")
+FRAMES = ("CASME2_RAW_selected", "CASME2-RAW", "Cropped")
 LABEL_OF = {
     "happiness": "positive",
     "disgust": "negative",
@@ -54,7 +54,8 @@ def _rows(root: Path) -> Iterator[Clip]:
         find_sheet(root, "CASME2*cod*", "CASME2*label*", "CASME2*.csv", what=TITLE),
         header=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame"),
     )
-    frames = next(root / name for name in FRAMES if (root / name).is_dir())
+    home = sheet.path.parent
+    frames = first_there(*(base / name for base in (home, root) for name in FRAMES), home)
     for row in sheet.rows:
         subject, name = subject_name(row["subject"]), row["filename"]
         footage = pictures(below(frames, subject, name), f"{subject}/{name}")

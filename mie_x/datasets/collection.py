@@ -12,7 +12,6 @@ from mie_x.datasets.footage import Pictures, Video
 from mie_x.datasets.key_frames import KeyFrames
 from mie_x.records import LABELS, Clip, Footage, Origin
 
-
 MARK = "STAND-IN.txt"
 
 
@@ -98,6 +97,11 @@ def handed_out(clips: Iterable[Clip]) -> Iterator[Clip]:
             clip = replace(clip, problem="in the sheet twice")
         seen.add(clip.origin)
         yield replace(clip, stand_in=standin_mark(place(clip.footage)) is not None)
+
+
+def first_there(*folders: Path) -> Path:
+    """The first of FOLDERS that is there; the last where none is."""
+    return next((folder for folder in folders if folder.is_dir()), folders[-1])
 
 
 def place(footage: Footage) -> Path:

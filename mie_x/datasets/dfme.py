@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
+from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import Row, find_sheets, positive, read_sheet, write_sheet
@@ -57,8 +57,9 @@ def _rows(root: Path) -> Iterator[Clip]:
         sheet = read_sheet(
             some[-1], header=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame")
         )
-        places = (root / part / part, root / part, root)
-        frames = next(place for place in places if place.is_dir())
+        home = sheet.path.parent
+        inner = (base / name for base in (home, root) for name in (f"{part}/{part}", part))
+        frames = first_there(*inner, root)
         for row in sheet.rows:
             yield _clip(row, frames)
 

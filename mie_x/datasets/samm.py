@@ -5,13 +5,14 @@
     ROOT/SAMM_Micro_FACS_Codes_v2.xlsx        or a CSV export
     ROOT/SAMM/006/006_1_2/006_00562.jpg       padded to 4 or 5 digits, as the clip has it
 
-ROOT may hold the folders of subjects itself. The sheet has 13 lines above its header: ``Subject |
-Filename | Inducement Code | Onset Frame | Apex Frame | Offset Frame | Duration | Micro | Action
-Units | Estimated Emotion | Objective Classes | Notes``, and two columns without a name. Subjects
-are text, some with a quote prefix, and become 6 in CSV exports. ``Duration`` is a formula that may
-never have been calculated, and is not read. Some apexes lie before the onset (032_3_1, a digit
-error) or after the offset (028_4_1), in other releases some are -1; 013_1_9's offset is wrong too.
-Such rows are found by what they hold, not by their names: see ``mie_x.datasets.key_frames``.
+ROOT may hold the folders of subjects itself, or be one folder above. The sheet has 13 lines above
+its header: ``Subject | Filename | Inducement Code | Onset Frame | Apex Frame | Offset Frame |
+Duration | Micro | Action Units | Estimated Emotion | Objective Classes | Notes``, and two columns
+without a name. Subjects are text, some with a quote prefix, and become 6 in CSV exports.
+``Duration`` is a formula that may never have been calculated, and is not read. Some apexes lie
+before the onset (032_3_1, a digit error) or after the offset (028_4_1), in other releases some are
+-1; 013_1_9's offset is wrong too. Such rows are found by what they hold, not by their names: see
+``mie_x.datasets.key_frames``.
 
 Classes: MEGC 2019's rule (See et al., FG 2019): happiness is positive; anger, contempt, disgust,
 fear and sadness are negative; surprise is surprise; other has none.
@@ -23,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
+from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import Sheet, find_sheet, read_sheet, write_sheet
@@ -58,8 +59,10 @@ def read(root: Path) -> Iterator[Clip]:
 
 
 def _rows(root: Path) -> Iterator[Clip]:
-    frames = root / "SAMM" if (root / "SAMM").is_dir() else root
-    for row in read_codes(root).rows:
+    sheet = read_codes(root)
+    home = sheet.path.parent
+    frames = first_there(home / "SAMM", root / "SAMM", home)
+    for row in sheet.rows:
         subject, name = row["subject"].zfill(3), row["filename"]
         footage = pictures(below(frames, subject, name), f"{subject}/{name}")
         cells = (row["onset frame"], row["apex frame"], row["offset frame"])

@@ -6,12 +6,12 @@
     ROOT/SAMM_longvideos/006_1/006_1_00001.jpg       however padded
     ROOT/SAMM_Micro_FACS_Codes_v2.xlsx               SAMM's own sheet, for emotions
 
-ROOT may hold the videos' folders itself. The sheet has 9 lines above its header: ``Subject |
-Filename | Inducement Code | Onset | Apex | Offset | Duration | Type | Action Units | Notes``. The
-first part of a Filename is the subject, the first two are the video; a Filename may be a macro and
-a micro row, so such a macro clip is named ``006_1_2_macro``. Type is ``Macro`` or ``Micro - 1/2``.
-An apex of -1 is not annotated; an onset of 0 began before the recording. Action units are free
-text (``4+glare``, ``Chewing``).
+ROOT may hold the videos' folders itself, or be one folder above. The sheet has 9 lines above its
+header: ``Subject | Filename | Inducement Code | Onset | Apex | Offset | Duration | Type | Action
+Units | Notes``. The first part of a Filename is the subject, the first two are the video; a
+Filename may be a macro and a micro row, so such a macro clip is named ``006_1_2_macro``. Type is
+``Macro`` or ``Micro - 1/2``. An apex of -1 is not annotated; an onset of 0 began before the
+recording. Action units are free text (``4+glare``, ``Chewing``).
 
 The sheet tells no emotion. That of a micro row is the one that SAMM's own sheet tells of the same
 Filename (as Liong et al.'s MEAN joins them); where this sheet is not in ROOT, no clip has emotion
@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from mie_x.datasets import samm, standin
-from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
+from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import find_sheet, read_sheet, write_sheet
@@ -53,7 +53,8 @@ def _rows(root: Path) -> Iterator[Clip]:
         find_sheet(root, "SAMM_LongVideos*", what=TITLE),
         header=("Filename", "Onset", "Apex", "Offset", "Type"),
     )
-    frames = root / FRAMES if (root / FRAMES).is_dir() else root
+    home = sheet.path.parent
+    frames = first_there(home / FRAMES, root / FRAMES, home)
     emotions = _emotions(root)
     micro = {row["filename"] for row in sheet.rows if _kind(row["type"]) == "micro"}
     videos: dict[str, Pictures] = {}  # thousands of frames each, and several rows

@@ -37,7 +37,7 @@ from pathlib import Path
 import numpy as np
 
 from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
+from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, folders, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import Row, find_sheet, read_sheet, write_sheet
@@ -139,8 +139,8 @@ def _rows(root: Path, band: str) -> Iterator[Clip]:
         find_sheet(root, f"SMIC*{band}*annotation*", what=what),
         header=("Subject", "Filename", "OnsetF", "OffsetF", "Emotion"),
     )
-    places = (root / f"{band}_long" / f"SMIC-{band}-E", root / f"SMIC-{band}-E", root)
-    frames = next(place for place in places if place.is_dir())
+    tree = f"SMIC-{band}-E"
+    frames = first_there(sheet.path.parent / tree, root / f"{band}_long" / tree, root)
     spelled = {subject_name(name): name for name in folders(frames)}
     for row in sheet.rows:
         subject, name = subject_name(row["subject"]), clip_name(row["filename"])
