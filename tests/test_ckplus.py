@@ -122,10 +122,20 @@ def test_grey_frames_are_handed_out_in_rgb_and_hidden_files_left_alone(tmp_path:
     assert clip.footage.frame(11).shape == (6, 8, 3)
 
 
-def test_a_peak_that_is_not_there_and_frames_in_between_are_told(tmp_path: Path) -> None:
+def test_a_peak_that_the_labels_tell_of_and_that_is_lost_cannot_be_used(tmp_path: Path) -> None:
     (clip,) = lay_out(tmp_path, frames=range(1, 10))
-    assert clip.apex == 9
-    assert clip.odd == ("S005_001_00000011_emotion.txt is not named for its last frame 9",)
+    assert (clip.apex, clip.problem) == (11, "no frame 11, its apex")
+
+
+def test_a_sequence_without_its_neutral_frame_cannot_be_used(tmp_path: Path) -> None:
+    (clip,) = lay_out(tmp_path, frames=range(2, 12))
+    assert (clip.onset, clip.problem) == (1, "no frame 1, its onset")
+
+
+def test_a_label_of_an_earlier_frame_and_missing_frames_are_told(tmp_path: Path) -> None:
+    (clip,) = lay_out(tmp_path, frames=range(1, 13))
+    assert clip.apex == 12
+    assert clip.odd == ("S005_001_00000011_emotion.txt is not named for its last frame 12",)
     (tmp_path / "cohn-kanade-images/S005/001/S005_001_00000004.png").unlink()
     assert "1 frames missing between onset and offset" in read(tmp_path)[0].odd
 
@@ -139,7 +149,7 @@ def test_labels_without_frames_and_frames_without_labels_are_clips(tmp_path: Pat
 
 
 def test_a_sequence_of_one_frame_shows_no_movement(tmp_path: Path) -> None:
-    (clip,) = lay_out(tmp_path, frames=range(11, 12))
+    (clip,) = lay_out(tmp_path, frames=range(1, 2), named=1)
     assert clip.odd == ("onset and offset are one frame",)
 
 

@@ -6,11 +6,12 @@
     ROOT/Emotion/S005/001/S005_001_00000011_emotion.txt      "   3.0000000e+00"
     ROOT/FACS/S005/001/S005_001_00000011_facs.txt            "   9.0000000e+00   4.0000000e+00"
 
-There is no sheet: a row is a sequence's folder in any of the three. Every clip is macro. The first
-frame is neutral, so the onset; the last is the peak, so apex and offset, and the one that the label
-files are named for. 266 folders of emotions are empty: none fitted, so no emotion and no label.
-Without ``FACS`` the clips have no action units; its lines are a unit and its intensity, here
-written as FACS does: 9 with 4 is ``9D``, and 0, "present, not coded", is no letter.
+There is no sheet: a row is a sequence's folder in any of the three. Every clip is macro. Frame 1 is
+neutral, so the onset; the last is the peak, so apex and offset, and the one that the label files
+are named for: where these tell of a later one, the copy has lost its peak. 266 folders of emotions
+are empty: none fitted, so no emotion and no label. Without ``FACS`` the clips have no action units;
+its lines are a unit and its intensity, here written as FACS does: 9 with 4 is ``9D``, and 0,
+"present, not coded", is no letter.
 
 Classes: anger, contempt, disgust, fear, sadness are negative, happy is positive, surprise is
 surprise: 175, 69 and 83 of 327. MiE-X's own lists have sadness as positive: a mistake of theirs.
@@ -19,7 +20,7 @@ Neutral has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mie_x.datasets import standin
@@ -31,6 +32,7 @@ from mie_x.whole import write_text
 
 NAME, TITLE = "ckplus", "CK+"
 IMAGES, EMOTION, FACS = "cohn-kanade-images", "Emotion", "FACS"
+ENDINGS = {EMOTION: "_emotion.txt", FACS: "_facs.txt"}
 EMOTIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 LABEL_OF = {
     "anger": "negative",
@@ -66,9 +68,10 @@ def _sequences(root: Path) -> Iterator[Clip]:
     for subject, number in sorted(sequences):
         path = f"{subject}/{number}"
         footage = pictures(root / IMAGES / path, path)
-        keys = _key_frames(footage)
-        emotion = _emotion(root / EMOTION / path, keys)
-        aus = _action_units(root / FACS / path, keys)
+        labels = {tree: _labels(root / tree / path, ending) for tree, ending in ENDINGS.items()}
+        keys = _key_frames(footage, [file.name for some in labels.values() for file in some])
+        emotion = _emotion(labels[EMOTION], keys)
+        aus = _action_units(labels[FACS], keys)
         yield _clip(footage, keys, emotion, aus)
 
 
@@ -89,16 +92,27 @@ def _clip(
     )
 
 
-def _key_frames(footage: Pictures) -> KeyFrames:
+def _labels(folder: Path, ending: str) -> list[Path]:
+    return [folder / name for name in listed(folder) if name.endswith(ending)]
+
+
+def _named_for(label: str) -> int:
+    """The frame that a label file is named for; 0 where its name does not tell."""
+    found = LAST_NUMBER.search(label.removesuffix(".txt"))
+    return int(found[1]) if found else 0
+
+
+def _key_frames(footage: Pictures, labels: Sequence[str]) -> KeyFrames:
+    """From frame 1 to the last, or to a later one that LABELS are named for and that is lost."""
     if not footage.numbers:
         return KeyFrames(problem="no frames")
-    first, last = str(footage.numbers[0]), str(footage.numbers[-1])
-    return key_frames(first, last, last, footage.numbers, zero=True, apex_from="last")
+    peak = str(max(footage.numbers[-1], *map(_named_for, labels), 0))
+    return key_frames("1", peak, peak, footage.numbers, apex_from="last")
 
 
-def _emotion(folder: Path, keys: KeyFrames) -> str:
+def _emotion(files: Sequence[Path], keys: KeyFrames) -> str:
     """The word of a sequence's emotion file, "" where it has none."""
-    values = _values(folder, "_emotion.txt", keys)
+    values = _values(files, keys)
     if not values:
         return ""
     if len(values) > 1 or values[0] not in range(len(EMOTIONS)):
@@ -107,9 +121,9 @@ def _emotion(folder: Path, keys: KeyFrames) -> str:
     return EMOTIONS[int(values[0])]
 
 
-def _action_units(folder: Path, keys: KeyFrames) -> str:
+def _action_units(files: Sequence[Path], keys: KeyFrames) -> str:
     """The units of a sequence's FACS file: ``1C+2+25``."""
-    values = _values(folder, "_facs.txt", keys)
+    values = _values(files, keys)
     units, intensities = values[::2], values[1::2]
     whole = all(value.is_integer() and value > 0 for value in units)
     if len(values) % 2 or not whole or not all(value in range(6) for value in intensities):
@@ -119,22 +133,22 @@ def _action_units(folder: Path, keys: KeyFrames) -> str:
     return "+".join(f"{int(au)}{LETTERS[int(intensity)]}" for au, intensity in pairs)
 
 
-def _values(folder: Path, ending: str, keys: KeyFrames) -> list[float]:
-    """Numbers in the label file of FOLDER; [] where there is none. What is strange goes to KEYS."""
-    files = [name for name in listed(folder) if name.endswith(ending)]
+def _values(files: Sequence[Path], keys: KeyFrames) -> list[float]:
+    """Numbers in the first of label FILES; [] without any. What is strange goes to KEYS."""
     if not files:
         return []
+    name = files[0].name
     if len(files) > 1:
-        keys.odd.append(f"{len(files)} files *{ending}: {files[0]} taken")
-    told = LAST_NUMBER.search(files[0].removesuffix(".txt"))
-    if told and keys.apex is not None and int(told[1]) != keys.apex:
-        keys.odd.append(f"{files[0]} is not named for its last frame {keys.apex}")
-    with (folder / files[0]).open("rb") as file:
+        keys.odd.append(f"{len(files)} files such as {name}: this one taken")
+    told = _named_for(name)
+    if told and keys.apex is not None and told != keys.apex:
+        keys.odd.append(f"{name} is not named for its last frame {keys.apex}")
+    with files[0].open("rb") as file:
         words = file.read(MOST).split()
     try:
         return [float(word) for word in words]
     except ValueError:
-        keys.odd.append(f"{files[0]} holds no numbers")
+        keys.odd.append(f"{name} holds no numbers")
         return []
 
 
