@@ -131,9 +131,13 @@ def test_what_is_hidden_or_no_picture_or_has_no_number_is_left_alone(tmp_path: P
     assert folders(tmp_path) == ["5.png"]
 
 
-def test_clips_of_one_flat_folder_are_told_apart_by_prefix(tmp_path: Path) -> None:
-    draw(tmp_path, ["S01-07-001.jpg", "S01-07-002.jpg", "S01-08-001.jpg"])
-    assert pictures(tmp_path, "c", prefix="S01-07-").names == ("S01-07-001.jpg", "S01-07-002.jpg")
+def test_a_copy_that_a_browser_numbered_is_no_frame_of_that_number(tmp_path: Path) -> None:
+    draw(tmp_path, ["img46 (1).jpg", "img46.jpg", "img47.jpg", "img48 - Copy.jpg", "img48.jpg"])
+    found = pictures(tmp_path, "c")
+    assert found.numbers == (46, 47, 48)
+    assert found.twice == ("img46 (1).jpg", "img48.jpg")
+    draw(tmp_path / "renamed", ["clip (1).jpg", "clip (2).jpg"])
+    assert pictures(tmp_path / "renamed", "c").numbers == (1, 2)
 
 
 def test_no_folder_has_no_frames(tmp_path: Path) -> None:

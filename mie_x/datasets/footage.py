@@ -25,6 +25,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts,asf"  # FFmpeg's names: no playlists, no scripts
 LAST_NUMBER = re.compile(r"(\d+)\D*$")  # of a file's stem: img46, reg_img46, 006_00562, image0001
+COPY = re.compile(r" \(\d+\)(\.\w+)$")  # "img46 (1).jpg" beside img46.jpg is no frame 1
 MAX_FRAMES = 1_000_000  # of a folder or a video: over an hour at 200 a second
 
 
@@ -69,22 +70,23 @@ class Pictures:
             yield self.frame(number)
 
 
-def pictures(
-    folder: Path, name: str, *, prefix: str = "", number: re.Pattern[str] = LAST_NUMBER
-) -> Pictures:
-    """The pictures right in FOLDER whose names start with PREFIX; none where there is no folder.
+def pictures(folder: Path, name: str) -> Pictures:
+    """The pictures right in FOLDER; none where there is no folder.
 
-    A frame's number is what NUMBER finds in the file's stem, by int(): padding is told apart from
-    nothing. Hidden files (``.DS_Store``, ``._img1.jpg``) and what has no number are left alone.
+    A frame's number is the last in the file's stem, by int(): padding tells nothing. Hidden
+    files (``.DS_Store``, ``._img1.jpg``) and what has no number are left alone.
     """
     files: dict[int, str] = {}
     twice = []
-    for file in listed(folder):
-        if not file.startswith(prefix) or Path(file).suffix.lower() not in PICTURES:
+    names = listed(folder)
+    there = set(names)
+    for file in names:
+        if Path(file).suffix.lower() not in PICTURES:
             continue
-        if (found := number.search(Path(file).stem)) is None:
+        if (found := LAST_NUMBER.search(Path(file).stem)) is None:
             continue
-        if int(found[1]) in files:
+        copied = COPY.sub(r"\1", file)
+        if int(found[1]) in files or (copied != file and copied in there):
             twice.append(file)
         else:
             files[int(found[1])] = file
