@@ -13,7 +13,7 @@ from PIL import Image
 
 from mie_x import cli
 from mie_x.datasets import COLLECTIONS
-from mie_x.datasets.check import Finding, check, lines, write_findings
+from mie_x.datasets.check import Checked, Finding, check, lines, write_findings
 from mie_x.datasets.collection import Collection, Published
 from mie_x.datasets.standin import mark
 from tests.test_casme2 import lay_out, row
@@ -77,6 +77,19 @@ def copied_over(clips: Path) -> None:
     shutil.copytree(clips / "sub02/EP01_01", clips / "sub01/EP03_02", dirs_exist_ok=True)
 
 
+def copied_in_part(clips: Path) -> None:
+    for number in range(46, 49):
+        shutil.copy(clips / f"sub02/EP01_01/img{number}.jpg", clips / "sub01/EP03_02")
+
+
+def before_the_onset(clips: Path) -> None:
+    (clips / "sub01/EP03_02/img45.jpg").write_bytes(b"")
+
+
+def fetched_twice(clips: Path) -> None:
+    shutil.copy(clips / "sub01/EP03_02/img50.jpg", clips / "sub01/EP03_02/img50 (1).jpg")
+
+
 def emptied(clips: Path) -> None:
     (clips / "sub01/EP03_02/img50.jpg").write_bytes(b"")
 
@@ -125,6 +138,15 @@ def same_number_twice(clips: Path) -> None:
             ],
         ),
         (
+            copied_in_part,
+            [
+                "casme2/sub02/EP01_01: some of its frames are those of casme2/sub01/EP03_02: "
+                "copied over its own"
+            ],
+        ),
+        (before_the_onset, ["casme2/sub01/EP03_02: 1 empty files: img45.jpg"]),
+        (fetched_twice, ["casme2/sub01/EP03_02: number of another file in img50 (1).jpg"]),
+        (
             emptied,
             [
                 "casme2/sub01/EP03_02: 1 empty files: img50.jpg",
@@ -149,6 +171,30 @@ def test_a_damaged_copy_has_exactly_these_faults(
     damage(root / CLIPS)
     faults = told(check(collection, root, deep=True).faults)
     assert [fault.partition(" (/")[0] for fault in faults] == expected
+
+
+def test_clips_cut_from_one_recording_may_share_frames(collection: Collection, root: Path) -> None:
+    for number in (46, 47):
+        name = f"img{number}.jpg"
+        shutil.copy(root / CLIPS / "sub01/EP02_01f" / name, root / CLIPS / "sub01/EP03_02" / name)
+    checked = check(collection, root)
+    (odd,) = checked.findings
+    assert (checked.faults, odd.where) == ((), "casme2/sub01/EP03_02")
+    assert odd.what == "shares frames with casme2/sub01/EP02_01f: cut from one recording, or copied"
+
+
+def test_what_was_found_of_many_is_one_line(collection: Collection) -> None:
+    many = tuple(Finding("excluded", f"c{n}", "a still picture") for n in range(900))
+    few = tuple(Finding("odd", f"c{n}", "no date") for n in range(2))
+    checked = Checked(900, False, {}, {}, (*many, *few))
+    assert list(lines(collection, checked))[2:] == [
+        "excluded: 900",
+        "  900 times: a still picture (c0, c1, c2 and 897 more)",
+        "odd: 2",
+        "  c0: no date",
+        "  c1: no date",
+        "no fault",
+    ]
 
 
 def test_a_moved_folder_is_told_where_it_lies_now(collection: Collection, root: Path) -> None:
@@ -226,6 +272,24 @@ def test_a_stand_in_is_held_against_what_it_says_of_itself(root: Path) -> None:
     checked = check(COLLECTIONS["casme2"], root)
     assert checked.stand_in
     assert "micro clips: 3 found, 2 in STAND-IN.txt" in told(checked.faults)
+
+
+def test_a_stand_in_stays_one_through_the_folder_above_and_through_links(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    read = COLLECTIONS["casme2"].read
+    mark(root, "CASME II", list(read(root)), seed=0)
+    above = tmp_path_factory.mktemp("above")
+    shutil.copytree(root, above / "CASME2")
+    checked = check(COLLECTIONS["casme2"], above)
+    assert checked.stand_in and checked.faults == ()
+    real = tmp_path_factory.mktemp("real")
+    shutil.copy(next(root.glob("*.xlsx")), real)
+    (real / CLIPS).symlink_to(root / CLIPS)
+    assert [clip.stand_in for clip in read(real)] == [True] * 3
+    (real / CLIPS).unlink()
+    shutil.copytree(root / CLIPS, real / CLIPS)
+    assert [clip.stand_in for clip in read(real)] == [False] * 3
 
 
 def test_workers_change_nothing(collection: Collection, root: Path) -> None:

@@ -26,6 +26,7 @@ from mie_x.whole import whole
 
 LEVELS = ("fault", "excluded", "repaired", "odd")
 MOST_NAMED = 3  # files of one clip that a finding names; it counts them all
+MOST_ALIKE = 5  # lines of one wording; the table of findings has them all
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -79,6 +80,8 @@ def check(
     findings = [finding for clip in clips for finding in _of_sheet(clip)]
     findings += _of_counts(counted, expected)
     findings += [finding for clip in clips for finding in _gaps(clip, normal=collection.gaps)]
+    of_footage = {clip.footage.name: clip for clip in reversed(clips)}
+    findings += [finding for clip in of_footage.values() for finding in _of_footage(clip)]
     findings += _of_files(clips, deep=deep, workers=workers, progress=progress)
     findings += _unlisted(root, clips)
     in_turn = sorted(set(findings), key=lambda f: (LEVELS.index(f.level), f.where, f.what))
@@ -194,37 +197,65 @@ def _of_files(
     looked = Parallel(n_jobs=workers, return_as="generator")(
         delayed(_look)(clip, deep=deep) for clip in clips
     )
-    alike: dict[str, tuple[str, str]] = {}
-    for done, (clip, (found, fingerprint)) in enumerate(zip(clips, looked, strict=True), 1):
+    owners: dict[str, tuple[Clip, str]] = {}
+    for done, (clip, (found, prints)) in enumerate(zip(clips, looked, strict=True), 1):
         yield from found
-        other, video = alike.setdefault(fingerprint, (_name(clip), clip.footage.name))
-        if fingerprint and video != clip.footage.name:
-            same = f"its frames are those of {other}: one was copied over the other"
-            yield Finding("fault", _name(clip), same)
+        yield from _copied(clip, prints, owners)
         if progress is not None:
             progress(done, len(clips))
 
 
-def _look(clip: Clip, *, deep: bool) -> tuple[list[Finding], str]:
-    """Findings on the files of one clip, and a fingerprint of its frames, "" without any."""
+def _copied(
+    clip: Clip, prints: dict[str, str], owners: dict[str, tuple[Clip, str]]
+) -> Iterator[Finding]:
+    """Frames that another footage has too, byte by byte; PRINTS are added to OWNERS.
+
+    Clips cut from one recording may share frames: those of one subject whose numbers are the
+    recording's, so that a frame has the same name in both.
+    """
+    shared: dict[str, list[bool]] = defaultdict(list)
+    for digest, file in prints.items():
+        other, its_file = owners.setdefault(digest, (clip, file))
+        if other.footage.name != clip.footage.name:
+            same = (clip.origin.subject, file) == (other.origin.subject, its_file)
+            shared[_name(other)].append(same and clip.footage.numbers[0] > 1)
+    for name, cut in shared.items():
+        if len(cut) == len(prints):
+            what = f"its frames are those of {name}: one was copied over the other"
+            yield Finding("fault", _name(clip), what)
+        elif all(cut):
+            what = f"shares frames with {name}: cut from one recording, or copied"
+            yield Finding("odd", _name(clip), what)
+        else:
+            what = f"some of its frames are those of {name}: copied over its own"
+            yield Finding("fault", _name(clip), what)
+
+
+def _of_footage(clip: Clip) -> Iterator[Finding]:
+    """What is wrong with the files of CLIP's footage, whether or not they are its own frames."""
+    footage, name = clip.footage, _name(clip)
+    if not isinstance(footage, Pictures) or not footage.files:
+        return
+    if empty := [file for file in footage.names if not (footage.folder / file).stat().st_size]:
+        yield Finding("fault", name, f"{len(empty)} empty files: {_some(empty)}")
+    if footage.twice:
+        yield Finding("fault", name, f"number of another file in {_some(footage.twice)}")
+
+
+def _look(clip: Clip, *, deep: bool) -> tuple[list[Finding], dict[str, str]]:
+    """Findings on the frames of one clip; digests of some, and the files that they are of."""
     name = _name(clip)
     found = [Finding("fault", name, what) for what in _missing(clip)]
     numbers = clip.numbers
-    ends = {clip.onset, clip.apex, clip.offset}
+    ends = {n for n in (clip.onset, clip.apex, clip.offset) if n is not None}
     chosen = numbers if deep else [number for number in numbers if number in ends]
-    fingerprint = ""
-    if isinstance(clip.footage, Pictures):
-        paths = [clip.footage.path(number) for number in numbers]
-        if empty := [path.name for path in paths if not path.stat().st_size]:
-            found.append(Finding("fault", name, f"{len(empty)} empty files: {_some(empty)}"))
-        if clip.footage.twice:
-            more = f"number of another file in {_some(clip.footage.twice)}"
-            found.append(Finding("fault", name, more))
-        if paths and not empty:
-            digest = hashlib.sha256()
-            for path in (paths[0], paths[len(paths) // 2], paths[-1]):
-                digest.update(path.read_bytes())
-            fingerprint = digest.hexdigest()
+    prints = {}
+    if isinstance(clip.footage, Pictures) and (every := clip.footage.numbers):
+        for number in {every[0], every[len(every) // 2], every[-1], *ends.intersection(every)}:
+            path = clip.footage.path(number)
+            if path.stat().st_size:
+                with path.open("rb") as file:
+                    prints[hashlib.file_digest(file, "sha256").hexdigest()] = path.name
     unreadable, sizes = [], Counter[tuple[int, ...]]()
     for number in chosen:
         try:
@@ -236,7 +267,7 @@ def _look(clip: Clip, *, deep: bool) -> tuple[list[Finding], str]:
     if len(sizes) > 1:
         told = ", ".join(f"{count} of {h} x {w}" for (h, w), count in sizes.most_common())
         found.append(Finding("fault", name, f"frames of several sizes: {told}"))
-    return found, fingerprint
+    return found, prints
 
 
 def _unlisted(root: Path, clips: Iterable[Clip]) -> Iterator[Finding]:
@@ -293,8 +324,21 @@ def lines(collection: Collection, checked: Checked) -> Iterator[str]:
         some = [finding for finding in checked.findings if finding.level == level]
         if some:
             yield f"{level}: {len(some)}"
-            yield from (f"  {finding.where}: {finding.what}" for finding in some)
+            yield from _told(some, each=level == "fault")
     yield f"{len(checked.faults)} faults" if checked.faults else "no fault"
+
+
+def _told(findings: Sequence[Finding], *, each: bool) -> Iterator[str]:
+    """A line EACH, or else one for many of the same wording, with their number."""
+    of: dict[str, list[str]] = defaultdict(list)
+    for finding in findings:
+        of[finding.what].append(finding.where)
+    for finding in findings:
+        places = of[finding.what]
+        if each or len(places) <= MOST_ALIKE:
+            yield f"  {finding.where}: {finding.what}"
+        elif finding.where == places[0]:
+            yield f"  {len(places)} times: {finding.what} ({_some(places)})"
 
 
 def _row(name: str, there: object, wanted: object | None) -> str:
