@@ -87,8 +87,9 @@ class Examples(Protocol):
 
 
 class Epoch(NamedTuple):
-    """What happened in an epoch: first rate, mean loss, seconds, those spent waiting for data.
+    """What happened in an epoch: rate, mean loss, seconds of training, of which waiting for data.
 
+    ``rate`` is that of layers without one of their own; the loss is that in training mode.
     ``validation`` is loss (mean cross-entropy), UF1, UAR and accuracy on the examples held back,
     None without such; UF1 and UAR are None where a class is absent from these.
     """
@@ -123,8 +124,10 @@ class Fitted:
     oracle: NDArray[np.float32] | None = None
 
     @property
-    def waited(self) -> float:
-        """Share of the time of training that was spent waiting for data."""
+    def waited(self) -> float | None:
+        """Share of the time of training that was spent waiting for data; None without a log."""
+        if not self.log:
+            return None
         return sum(epoch.waiting for epoch in self.log) / sum(epoch.seconds for epoch in self.log)
 
 
@@ -198,7 +201,7 @@ def fit(
         raise ValueError(f"no recognizer {name!r}: choose from {known}")
     own = settings or RECOGNIZERS[name].settings
     own = dataclasses.replace(own, epochs=own.epochs if epochs is None else epochs)
-    _check_rates(own)
+    _check_settings(name, own)
 
     device = parallel.join(device)
     with repeatable(device):
@@ -337,7 +340,15 @@ def _check(examples: Examples, classes: tuple[str, ...]) -> None:
         )
 
 
-def _check_rates(settings: Settings) -> None:
+def _check_settings(name: str, settings: Settings) -> None:
+    if settings.views != (views := RECOGNIZERS[name].settings.views):
+        raise ValueError(f"settings for {settings.views}, but {name} sees {views}")
+    for of, value, known in (
+        ("optimiser", settings.optimiser, OPTIMISERS),
+        ("augmentation", settings.augmentation, AUGMENTATIONS),
+    ):
+        if value not in known:
+            raise ValueError(f"{of} {value!r}: choose from {'; '.join(known)}")
     if settings.epochs < 1 or settings.batch < 1:
         raise ValueError(f"{settings.epochs} epochs of batches of {settings.batch}: at least 1")
     for epoch in range(1, settings.epochs + 1):
@@ -408,28 +419,30 @@ def read(
     In memory that CUDA copies from without waiting, where DEVICE is such.
     """
     pinned = torch.device(device).type == "cuda"
+    wanted = [VIEWS[view] for view in views]
 
-    def put(tensors: tuple[Tensor, ...], inputs: Callable[[int], Inputs], row: int, i: int) -> None:
-        found = inputs(i)
-        shapes = [array.shape for array in found]
-        wanted = [tuple(tensor.shape[1:]) for tensor in tensors]
-        if shapes != wanted:
-            raise ValueError(f"example {i} is {shapes}; {', '.join(views)} are {wanted}")
-        for tensor, array in zip(tensors, found, strict=True):
-            tensor.numpy()[row] = array
+    def put(
+        arrays: list[NDArray[np.float32]],
+        inputs: Callable[[int], Inputs],
+        places: list[tuple[int, int]],
+    ) -> None:
+        for row, index in places:
+            found = inputs(index)
+            if (shapes := [view.shape for view in found]) != wanted:
+                raise ValueError(f"example {index} is {shapes}; {', '.join(views)} are {wanted}")
+            for array, view in zip(arrays, found, strict=True):
+                array[row] = view
 
     def begin(
         indices: NDArray[np.int64], inputs: Callable[[int], Inputs]
     ) -> tuple[Batch, list[Callable[[], None]]]:
-        tensors = tuple(
-            torch.empty(len(indices), *VIEWS[view], pin_memory=pinned) for view in views
-        )
+        tensors = tuple(torch.empty(len(indices), *shape, pin_memory=pinned) for shape in wanted)
         macro = None if examples.macro is None else torch.from_numpy(examples.macro[indices])
         batch = Batch(tensors, torch.from_numpy(examples.labels[indices]), macro)
-        tasks: list[Callable[[], None]] = [
-            functools.partial(put, tensors, inputs, row, int(i)) for row, i in enumerate(indices)
-        ]
-        return batch, tasks
+        arrays = [tensor.numpy() for tensor in tensors]
+        places = list(enumerate(indices.tolist()))
+        parts = (places[first :: max(1, workers)] for first in range(max(1, workers)))
+        return batch, [functools.partial(put, arrays, inputs, part) for part in parts]
 
     if not workers:
         for chosen in plan:

@@ -355,6 +355,9 @@ def test_a_start_of_another_recognizer_is_refused() -> None:
         ({"choose": "inner"}, "'inner' with examples to validate"),
         ({"name": "branches", "settings": RECOGNIZERS["branches"].pretraining, "epochs": 21},
          r"epoch 21 has a rate of 0.0: .*fall\(flat=10, falling=10\) is made for fewer epochs"),
+        ({"name": "mean"}, r"settings for \('flow_28',\), but mean sees \('mean_roi',\)"),
+        ({"settings": dataclasses.replace(QUICK, optimiser="lion")}, "'lion': choose from adam"),
+        ({"settings": dataclasses.replace(QUICK, augmentation="cut")}, "'cut': choose from none;"),
         ({"examples": flows(view="mean_roi")}, r"is \[\(3, 42, 42\)\]; flow_28 are \[\(3, 28, 28"),
         ({"settings": dataclasses.replace(QUICK, rate=1e30)}, "loss of epoch .* lower rate"),
         ({"name": "lbp-top", "settings": None, "epochs": 5}, "an SVM, it has no epochs"),
@@ -468,7 +471,7 @@ def test_an_svm_goes_the_same_way_as_networks(name: str, tmp_path: Path) -> None
     fitted = fit(name, examples, classes=(*THREE, "others"), seed=0, workers=2)
     scores = predict(fitted, examples)
     assert np.array_equal(scores, np.eye(4, dtype=np.float32)[examples.labels])
-    assert (fitted.epoch, fitted.log, fitted.oracle) == (0, (), None)
+    assert (fitted.epoch, fitted.log, fitted.oracle, fitted.waited) == (0, (), None, None)
     sha256 = save(tmp_path / "svm.safetensors", fitted, trained_on="clips", stand_in=True)
     loaded = load(tmp_path / "svm.safetensors")
     assert loaded.sha256 == sha256
@@ -627,12 +630,16 @@ def test_who_is_macro_reaches_the_loss() -> None:
 
 
 def fit_and_save(folder: Path) -> None:
-    """What each process of the test below does: ten samples, batches of 4, 4 and 2."""
+    """What the processes of the test below do, and one alone: batches of 5 (3 and 2), 5 and 1."""
     from mie_x import parallel
 
+    folder.mkdir(exist_ok=True)
     for name in ("off-apexnet", "ststnet"):
         checkpoint = folder / f"{name}.state"
-        fitted = train(name, checkpoint=checkpoint, validate=flows(4, seed=2))
+        fitted = train(
+            name, flows(11), settings=dataclasses.replace(QUICK, batch=5),
+            checkpoint=checkpoint, validate=flows(4, seed=2),
+        )  # fmt: skip
         save(folder / f"{name}-{parallel.rank()}", fitted, trained_on="ten flows", stand_in=True)
         losses = [epoch.loss for epoch in fitted.log]
         (folder / f"{name}-{parallel.rank()}.json").write_text(json.dumps(losses))
@@ -656,16 +663,16 @@ def test_two_processes_share_each_batch(tmp_path: Path) -> None:
         capture_output=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
+    fit_and_save(tmp_path / "alone")
     for name in ("off-apexnet", "ststnet"):
-        files = [tmp_path / f"{name}-{rank}" for rank in (0, 1)]
-        assert files[0].read_bytes() == files[1].read_bytes()
-        alone = train(name, validate=flows(4, seed=2))
-        losses = [epoch.loss for epoch in alone.log]
-        together = [json.loads((tmp_path / f"{name}-{r}.json").read_text()) for r in (0, 1)]
-        assert together[0] == together[1]
+        first, second, alone = (
+            tmp_path / file for file in (f"{name}-0", f"{name}-1", f"alone/{name}-0")
+        )
+        assert first.read_bytes() == second.read_bytes()
+        losses = [json.loads(Path(f"{file}.json").read_text()) for file in (first, second, alone)]
+        assert losses[0] == losses[1]
         if name == "off-apexnet":  # neither dropout nor batch norm: one process's, up to rounding
-            assert together[0] == pytest.approx(losses, rel=1e-4)
-            for key, value in state(alone).items():
-                found = load_file(files[0])[key]
-                torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-4)
+            assert losses[0] == pytest.approx(losses[2], rel=1e-4)
+            for key, value in load_file(alone).items():
+                torch.testing.assert_close(load_file(first)[key], value, rtol=1e-3, atol=1e-4)
         assert (tmp_path / f"{name}.state").exists()
