@@ -14,7 +14,7 @@ from PIL import Image
 from mie_x import cli
 from mie_x.datasets import COLLECTIONS
 from mie_x.datasets.check import Checked, Finding, check, lines, write_findings
-from mie_x.datasets.collection import Collection, Published
+from mie_x.datasets.collection import MARK, Collection, Published
 from mie_x.datasets.standin import mark
 from tests.test_casme2 import lay_out, row
 
@@ -295,6 +295,32 @@ def test_a_stand_in_stays_one_through_the_folder_above_and_through_links(
 def test_workers_change_nothing(collection: Collection, root: Path) -> None:
     emptied(root / CLIPS)
     assert check(collection, root, workers=2) == check(collection, root)
+
+
+def test_whatever_cells_hold_a_line_is_one_line_and_of_some_length(
+    collection: Collection, root: Path
+) -> None:
+    lay_out(root, row(emotion="joy\n0 faults\n"), row(name="EP03_02", emotion="x" * 30_000))
+    told = list(lines(collection, check(collection, root)))
+    assert not any("\n" in line or len(line) > 604 for line in told)
+    assert any(line.startswith("  joy 0 faults") for line in told)
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["", "[1]", '{"micro": {}}', '{"micro": {"by_subject": {"a": 5}}}',
+     '{"micro": {"clips": "3", "subjects": 1, "emotions": {}, "labels": {}, "by_subject": {}}}',
+     '{"micro": {"clips": 3, "subjects": 1, "emotions": 5, "labels": {}, "by_subject": {}}}'],
+)  # fmt: skip
+def test_a_mark_that_was_tampered_with_is_refused(root: Path, told: str) -> None:
+    (root / MARK).write_text(f"STAND-IN\n{told}\n")
+    with pytest.raises(ValueError, match=r"cannot be read .* write the stand-in again"):
+        check(COLLECTIONS["casme2"], root)
+
+
+def test_names_that_are_not_text_are_written_nevertheless(tmp_path: Path) -> None:
+    write_findings(tmp_path / "f.csv", [Finding("odd", "a\udcffb", "strange")])
+    assert "a\\udcffb" in (tmp_path / "f.csv").read_text("utf-8")
 
 
 def test_findings_are_a_table(tmp_path: Path) -> None:

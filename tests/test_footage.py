@@ -26,6 +26,7 @@ from mie_x.datasets.footage import (
     folders,
     listed,
     pictures,
+    walk,
 )
 from mie_x.records import Frames
 
@@ -138,6 +139,22 @@ def test_a_copy_that_a_browser_numbered_is_no_frame_of_that_number(tmp_path: Pat
     assert found.twice == ("img46 (1).jpg", "img48.jpg")
     draw(tmp_path / "renamed", ["clip (1).jpg", "clip (2).jpg"])
     assert pictures(tmp_path / "renamed", "c").numbers == (1, 2)
+
+
+def test_links_that_lead_to_themselves_are_not_there(tmp_path: Path) -> None:
+    draw(tmp_path, ["1.png"])
+    (tmp_path / "2.png").symlink_to("2.png")
+    (tmp_path / "inner").symlink_to("inner")
+    assert (listed(tmp_path), folders(tmp_path)) == (["1.png"], [])
+    assert pictures(tmp_path / "inner", "c").numbers == ()
+
+
+def test_a_walk_ends_however_deep_the_folders_are_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to(tmp_path)
+    tmp_path.joinpath(*"d" * 40).mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    seen = [folder for folder, _, _ in walk(tmp_path)]
+    assert seen == [tmp_path.joinpath(*"d" * depth) for depth in range(13)]
 
 
 def test_no_folder_has_no_frames(tmp_path: Path) -> None:

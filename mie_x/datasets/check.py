@@ -20,12 +20,13 @@ from typing import Any
 
 from mie_x.datasets import standin
 from mie_x.datasets.collection import MARK, Collection, Published, counts, place, standin_mark
-from mie_x.datasets.footage import PICTURES, Pictures, Unreadable
+from mie_x.datasets.footage import PICTURES, Pictures, Unreadable, walk
 from mie_x.records import LABELS, Clip
 from mie_x.whole import whole
 
 LEVELS = ("fault", "excluded", "repaired", "odd")
 MOST_NAMED = 3  # files of one clip that a finding names; it counts them all
+LONGEST = 600  # characters of a line
 MOST_ALIKE = 5  # lines of one wording; the table of findings has them all
 
 
@@ -279,15 +280,11 @@ def _unlisted(root: Path, clips: Iterable[Clip]) -> Iterator[Finding]:
     if not listed:
         return
     top = Path(os.path.commonpath([folder.parent for folder in listed]))
-    for here, inside, files in os.walk(top):
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
-        own = listed.get(Path(here), set())
+    for here, _, files in walk(top):
+        own = listed.get(here, set())
         strangers = [
-            name
-            for name in sorted(files)
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURES
-            and name not in own
-        ]  # fmt: skip
+            name for name in files if Path(name).suffix.lower() in PICTURES and name not in own
+        ]
         if strangers:
             where = os.path.relpath(here, root)
             what = f"{len(strangers)} pictures that no row of the sheet names: {_some(strangers)}"
@@ -295,7 +292,16 @@ def _unlisted(root: Path, clips: Iterable[Clip]) -> Iterator[Finding]:
 
 
 def lines(collection: Collection, checked: Checked) -> Iterator[str]:
-    """CHECKED as text: counts beside the published ones, subjects by class, then the findings."""
+    """CHECKED as text: counts beside the published ones, subjects by class, then the findings.
+
+    Whatever cells and names hold, a line is one line, and of some length.
+    """
+    for line in _lines(collection, checked):
+        shown = " ".join(line.splitlines())
+        yield shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} ..."
+
+
+def _lines(collection: Collection, checked: Checked) -> Iterator[str]:
     yield f"{collection.title}: {checked.clips} rows in its sheets"
     if checked.stand_in:
         yield f"STAND-IN: rendered people, held against its own {MARK}"
@@ -348,7 +354,11 @@ def _row(name: str, there: object, wanted: object | None) -> str:
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     """Write FINDINGS as CSV: level, where, what."""
-    with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+    odd_bytes = "backslashreplace"  # names of files need not be UTF-8
+    with (
+        whole(path) as unfinished,
+        unfinished.open("w", encoding="utf-8", errors=odd_bytes, newline="") as file,
+    ):
         writer = csv.DictWriter(file, [field.name for field in fields(Finding)])
         writer.writeheader()
         writer.writerows(asdict(finding) for finding in findings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -112,7 +113,7 @@ def place(footage: Footage) -> Path:
 
 def standin_mark(path: Path) -> Path | None:
     """``STAND-IN.txt`` of the stand-in that PATH is or lies in, links followed; None if in none."""
-    above = (path, *path.absolute().parents, *path.resolve().parents)
+    above = (path, *path.absolute().parents, *Path(os.path.realpath(path)).parents)
     return next((folder / MARK for folder in above if (folder / MARK).is_file()), None)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".wmv")
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts,asf"  # FFmpeg's names: no playlists, no scripts
 LAST_NUMBER = re.compile(r"(\d+)\D*$")  # of a file's stem: img46, reg_img46, 006_00562, image0001
 COPY = re.compile(r" \(\d+\)(\.\w+)$")  # "img46 (1).jpg" beside img46.jpg is no frame 1
+DEEPEST = 12  # folders below a root; collections have five
 MAX_FRAMES = 1_000_000  # of a folder or a video: over an hour at 200 a second
 
 
@@ -97,8 +98,7 @@ def listed(folder: Path) -> list[str]:
     """Names of the files in FOLDER that are not hidden, sorted; [] where there is no folder."""
     if not folder.is_dir():
         return []
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    names = _names(folder, os.DirEntry.is_file)
     if len(names) > MAX_FRAMES:
         raise ValueError(f"{folder}: more than {MAX_FRAMES:,} files; not a clip's folder")
     return sorted(names)
@@ -108,15 +108,39 @@ def folders(folder: Path) -> list[str]:
     """Names of the folders in FOLDER that are not hidden, sorted; [] where there is no folder."""
     if not folder.is_dir():
         return []
+    return sorted(_names(folder, os.DirEntry.is_dir))
+
+
+def _names(folder: Path, kind: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    names = []
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+        for entry in entries:
+            with suppress(OSError):  # a link that leads to itself
+                if not entry.name.startswith(".") and kind(entry):
+                    names.append(entry.name)
+    return names
+
+
+def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Folder, the folders in it and the files in it, sorted, hidden ones left out, from TOP down.
+
+    Links are not followed, and nothing deeper than ``DEEPEST`` is looked at. Folders that the
+    caller takes off the list are not entered.
+    """
+    for here, inside, files in os.walk(top):
+        folder = Path(here)
+        deep = len(folder.relative_to(top).parts) >= DEEPEST
+        inside[:] = [] if deep else sorted(name for name in inside if not name.startswith("."))
+        yield folder, inside, sorted(name for name in files if not name.startswith("."))
 
 
 def below(root: Path, *cells: str) -> Path:
     """ROOT / CELLS, where these are cells of a sheet; ValueError where they lead elsewhere."""
     for cell in cells:
-        if not stays_below(cell):
-            raise ValueError(f"{root}: {cell[:60]!r} in its sheet is no name of a file or folder")
+        if not stays_below(cell) or any(len(os.fsencode(p)) > 255 for p in cell.split("/")):
+            raise ValueError(
+                f"{root}: {cell[:60]!r} in its sheet is no name of a file or folder; mend the cell"
+            )
     return root.joinpath(*cells)
 
 

@@ -24,7 +24,6 @@ is positive, surprise is surprise; others have none.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from pathlib import Path
 
 from mie_x.datasets import standin
 from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
-from mie_x.datasets.footage import PICTURES, Pictures, below, folders, listed, pictures
+from mie_x.datasets.footage import PICTURES, Pictures, below, folders, listed, pictures, walk
 from mie_x.datasets.key_frames import KeyFrames, key_frames
 from mie_x.datasets.sheets import Sheet, find_sheet, read_sheet, write_sheet
 from mie_x.records import Clip, Origin
@@ -107,11 +106,10 @@ def _micro(sheet: Sheet, tree: Path) -> Iterator[Clip]:
 def _places(micro: Path) -> dict[str, list[Path]]:
     """Clip's name in upper case -> its folders, wherever they lie below MICRO."""
     places: dict[str, list[Path]] = {}
-    for here, inside, _ in os.walk(micro):
-        for name in sorted(inside):
-            if _CLIP.fullmatch(name):
-                places.setdefault(name.upper(), []).append(Path(here) / name)
-        inside[:] = sorted(n for n in inside if not n.startswith(".") and not _CLIP.fullmatch(n))
+    for here, inside, _ in walk(micro):
+        for name in filter(_CLIP.fullmatch, inside):
+            places.setdefault(name.upper(), []).append(here / name)
+        inside[:] = [name for name in inside if not _CLIP.fullmatch(name)]
     return places
 
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -370,9 +371,20 @@ def told_counts(root: Path) -> dict[str, Any]:
     path = standin_mark(root) or root / MARK
     try:
         told = json.loads(path.read_text("utf-8").splitlines()[-1])
-        for kind in told.values():
-            kind["by_subject"] = {name: tuple(row) for name, row in kind["by_subject"].items()}
+        return {kind: _whole_numbers(of) for kind, of in told.items()}
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); write the stand-in again") from error
-    result: dict[str, Any] = told
-    return result
+
+
+def _whole_numbers(told: dict[str, Any]) -> dict[str, Any]:
+    """TOLD as ``collection.counts`` has it; TypeError or LookupError where it is not that."""
+    named = {
+        what: {name: index(count) for name, count in dict(told[what]).items()}
+        for what in ("emotions", "labels")
+    }
+    by_subject = {
+        name: (index(negative), index(positive), index(surprise))
+        for name, (negative, positive, surprise) in dict(told["by_subject"]).items()
+    }
+    once = {what: index(told[what]) for what in ("clips", "subjects")}
+    return {**once, **named, "by_subject": by_subject}
