@@ -101,12 +101,10 @@ def test_a_formula_that_nobody_calculated_is_an_empty_cell(tmp_path: Path) -> No
     assert cells(read_sheet(path, header=HEADER).rows) == [("006", "", "5")]
 
 
-def test_empty_lines_are_left_out_and_text_below_the_data_is_a_row(tmp_path: Path) -> None:
-    lines = [HEADER, ["a", "b", 1], [None, None, None], ["Counted by nobody"]]
+def test_empty_lines_and_remarks_below_the_data_are_no_rows(tmp_path: Path) -> None:
+    lines = [HEADER, ["a", "b", 1], [None, None, None], ["Counted by nobody"], ["c", None, 2]]
     found = read_sheet(write(tmp_path / "sheet.xlsx", lines), header=HEADER)
-    assert [row.number for row in found.rows] == [2, 4]
-    assert found.rows[1]["subject"] == "Counted by nobody"
-    assert found.rows[1]["onset"] == ""
+    assert [row.number for row in found.rows] == [2, 5]
 
 
 def test_blank_columns_are_passed_over_and_of_two_alike_the_first_counts(tmp_path: Path) -> None:

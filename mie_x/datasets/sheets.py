@@ -91,8 +91,9 @@ def find_sheets(root: Path, *patterns: str, what: str) -> list[Path]:
 def read_sheet(path: Path, *, header: Sequence[str], sheet: str | None = None) -> Sheet:
     """Rows of PATH below the line that holds all names of HEADER (stripped, any case).
 
-    SHEET is a workbook's sheet by name; else the first sheet with such a line. Empty lines are
-    left out. ValueError where there is no such line, or the file cannot be read.
+    SHEET is a workbook's sheet by name; else the first sheet with such a line. A line with less
+    than two of these cells is empty, or a remark, and no row. ValueError where there is no such
+    line, or the file cannot be read.
     """
     wanted = {name.lower() for name in header}
     tried = []
@@ -104,8 +105,8 @@ def read_sheet(path: Path, *, header: Sequence[str], sheet: str | None = None) -
                 continue
             rows = []
             for number, cells in enumerate(lines[at + 1 :], at + 2):
-                if any(cells):
-                    named = dict(reversed([*zip(names, cells, strict=False)]))
+                named = dict(reversed([*zip(names, cells, strict=False)]))
+                if sum(bool(named[name]) for name in wanted) > 1:
                     rows.append(Row(number, named, tuple(cells)))
             return Sheet(path, tuple(names), tuple(rows))
     raise ValueError(
