@@ -600,6 +600,126 @@ def extract(
         raise SystemExit(1)
 
 
+def training_options(command: Any) -> Any:
+    """Options of every verb that trains a recognizer or tests one."""
+    for option in reversed(
+        [
+            click.option("--recognizer", required=True, metavar="NAME", help="See: recognizers."),
+            click.option("--epochs", type=click.IntRange(min=1), metavar="N", help=PUBLISHED),
+            click.option(
+                "--flow",
+                type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
+                default="tvl1",
+                show_default=True,
+                help="Kind of optical flow, for recognizers that see it.",
+            ),
+            click.option(
+                "--imagenet", is_flag=True, help="Begin trunks with torchvision's weights."
+            ),
+            click.option(
+                "--store", type=PATH, metavar="DIR", help="Where what is seen of clips is kept."
+            ),
+            click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores),
+            click.option("--device", default="auto", show_default=True, metavar="NAME"),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+PUBLISHED = "Default: as published."
+
+
+@main.command()
+def recognizers() -> None:
+    """List the recognizers: where each comes from, and how it is trained."""
+    from pipelines.evaluate import listed
+
+    for line in listed():
+        click.echo(line)
+
+
+@main.command()
+@click.argument("dataset", type=PATH)
+@click.option("--out", type=PATH, default=Path("pretrained.safetensors"), show_default=True)
+@click.option("--sources", metavar="NAMES", help="AU sources of it, with commas. Default: all.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@training_options
+def pretrain(dataset: Path, out: Path, sources: str | None, seed: int, **options: Any) -> None:
+    """Train a recognizer on the synthetic dataset in DATASET; stopped, it goes on.
+
+    To test what it is worth use evaluate, which pre-trains for each fold without the samples that
+    move as the people tested there.
+    """
+    from pipelines.pretrain import pretrain as train
+
+    with stoppable(), bad_input():
+        chosen = None if sources is None else split_sources(sources)
+        options["device"] = device_named(options["device"])
+        weights = train(str(dataset), out, sources=chosen, seed=seed, **options)
+    click.echo(weights)
+
+
+@main.command()
+@click.argument("weights", type=PATH)
+@click.argument("what")
+@click.option("--out", type=PATH, default=Path("finetuned.safetensors"), show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@training_options
+def finetune(weights: Path, what: str, out: Path, seed: int, **options: Any) -> None:
+    """Train on with the pre-trained WEIGHTS on all of WHAT, such as casme2=ROOT.
+
+    Nothing is left to test the result on: see evaluate.
+    """
+    from pipelines.pretrain import finetune as train
+
+    with stoppable(), bad_input():
+        options["device"] = device_named(options["device"])
+        click.echo(train(weights, what, out, seed=seed, **options))
+
+
+@main.command()
+@click.argument("what")
+@click.option("--out", type=PATH, default=Path("evaluation"), show_default=True, metavar="DIR")
+@click.option("--pretrain", "before", metavar="DIR", help="Synthetic dataset to pre-train on.")
+@click.option("--sources", metavar="NAMES", help="AU sources of it, with commas. Default: all.")
+@click.option("--beside", metavar="WHAT", help="Macro-expressions in every fold: ckplus=ROOT.")
+@click.option("--direct", is_flag=True, help="Test what was pre-trained as it is, too.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["loso", "compmie3", "mmew5", "samm5", "lodo"]),
+    default="loso",
+    show_default=True,
+    help="Who is tested when.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
+@click.option("--before-epochs", type=click.IntRange(min=1), metavar="N", help=PUBLISHED)
+@click.option("--oracle", is_flag=True, help="Also the best epoch on each test fold, kept apart.")
+@click.option(
+    "--apart",
+    multiple=True,
+    metavar="CORPUS",
+    help="Corpus of the AUs that films none of the people tested (repeatable).",
+)
+@training_options
+def evaluate(what: str, out: Path, **options: Any) -> None:
+    """Train and test a recognizer on WHAT (casme2=ROOT, megc2019=ROOT, flow_images=ROOT, ...).
+
+    With --pretrain both arms, without and with the synthetic dataset, and their difference. Scores
+    are pooled over folds; the last epoch counts; samples that move as a tested person are dropped.
+    """
+    from pipelines.evaluate import evaluate_collection
+    from pipelines.progress import Progress
+
+    with stoppable(), bad_input():
+        options["device"] = device_named(options["device"])
+        if options["sources"] is not None:
+            options["sources"] = split_sources(options["sources"])
+        progress = Progress("cells", done=None)
+        done = evaluate_collection(what, out, progress=progress, **options)
+    click.echo(done.out / "report.md")
+
+
 # Options that both trainings have.
 HOLD_OUT = click.option(
     "--hold-out",

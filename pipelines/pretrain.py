@@ -1,0 +1,105 @@
+"""Weights of a recognizer: learned from a synthetic dataset, then from real clips.
+
+Whether they are worth anything is for ``pipelines.evaluate`` to say, which trains its own, fold by
+fold. What these have learned from is in the file: its ``trained_on`` and ``stand_in``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mie_x.records import LABELS
+from pipelines import evaluate
+from pipelines.evaluate import data_of, found_in
+from pipelines.progress import Progress
+from pipelines.views import Recipe
+from recognizers import DESCRIPTORS, training, weights
+
+
+def pretrain(
+    what: str,
+    out: Path,
+    *,
+    recognizer: str,
+    sources: Iterable[str] | None,
+    seed: int,
+    epochs: int | None,
+    flow: str,
+    imagenet: bool,
+    store: Path | None,
+    workers: int,
+    device: str,
+) -> Path:
+    """Train RECOGNIZER on the synthetic dataset WHAT, those of SOURCES, and write OUT.
+
+    A stopped run goes on from OUT.checkpoint. ValueError where OUT is there already.
+    """
+    _refuse_what_is_there(out)
+    name, found = found_in(what, sources=sources)
+    data = data_of(
+        name, found.examples, recognizer, recipe=Recipe(flow), store=store, workers=workers
+    )
+    options: dict[str, Any] = {"epochs": epochs, "weights": "imagenet" if imagenet else None}
+    fitted = evaluate.pretrain(
+        recognizer, data.seen, seed=seed, **(options | _run(out, device, workers))
+    )
+    return _write(out, fitted, trained_on=name, stand_in=data.stand_in)
+
+
+def finetune(
+    start: Path,
+    what: str,
+    out: Path,
+    *,
+    recognizer: str,
+    seed: int,
+    epochs: int | None,
+    flow: str,
+    imagenet: bool,
+    store: Path | None,
+    workers: int,
+    device: str,
+) -> Path:
+    """Train the weights START of RECOGNIZER on all of WHAT, and write OUT."""
+    _refuse_what_is_there(out)
+    if recognizer in DESCRIPTORS or imagenet:
+        raise ValueError("only networks are fine-tuned, and they begin with the weights given")
+    before = weights.load(start)
+    name, found = found_in(what)
+    data = data_of(
+        name, found.examples, recognizer, recipe=Recipe(flow), store=store, workers=workers
+    )
+    fitted = training.fit(
+        recognizer,
+        data.seen,
+        classes=tuple(LABELS),
+        seed=seed,
+        start=before.fitted,
+        epochs=epochs,
+        **_run(out, device, workers),
+    )
+    told = f"{before.trained_on}, then {name}"
+    return _write(out, fitted, trained_on=told, stand_in=before.stand_in or data.stand_in)
+
+
+def _refuse_what_is_there(out: Path) -> None:
+    if out.exists():
+        raise ValueError(f"{out} is there already; give another --out")
+
+
+def _run(out: Path, device: str, workers: int) -> dict[str, Any]:
+    return {
+        "checkpoint": out.with_name(out.name + ".checkpoint"),
+        "device": device,
+        "workers": max(0, workers - 1),
+        "progress": Progress("steps", done=None),
+    }
+
+
+def _write(out: Path, fitted: training.Fitted, *, trained_on: str, stand_in: bool) -> Path:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    weights.save(out, fitted, trained_on=trained_on, stand_in=stand_in)
+    out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
+    return out
