@@ -56,7 +56,7 @@ from recognizers.views import FIXED, Augmentation
 
 CODE = (flow, faces, aligned, detection, pictures, views, sources)  # and this module
 LIBRARIES = ("numpy", "scipy", "scikit-image", "pillow", "torch", "facenet-pytorch")
-CHUNK = 16  # rows that a process makes at a time, where they are made of another form
+CHUNK = 8  # rows that a process makes at a time, where they are made of another form
 SECONDS_BETWEEN = 5.0  # in which rows are made sure to be on the disk
 
 
@@ -511,9 +511,12 @@ def _check(pool: Pool, wanted: Sequence[str], recipe: Recipe) -> None:
 
 
 def flows_a_second(examples: Sequence[Example], *, workers: int, flow: str = "tvl1") -> float:
-    """Pairs a second that flow is computed of, their frames at hand; for the benchmark."""
+    """Pairs a second that flow is computed of, their frames at hand; for the benchmark.
+
+    Processes that start count: take some hundred EXAMPLES, from which it hardly matters.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        look(examples, ["apex"], cache=Path(folder), workers=workers)  # starts the workers, too
+        look(examples, ["apex"], cache=Path(folder), workers=workers)
         start = time.perf_counter()
         seen = look(
             examples, ["flow_raw"], recipe=Recipe(flow), cache=Path(folder), workers=workers

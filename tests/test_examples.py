@@ -23,6 +23,7 @@ from pipelines.views import VIEWS, Recipe, Seen, flows_a_second, look, milliseco
 from recognizers import settings, views
 from recognizers.views import FIXED, draw_augmentation
 from tests.conftest import make_dataset
+from tests.test_footage import record
 
 HEADER = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None]
 FIRST = 46  # number of a clip's first frame
@@ -225,6 +226,27 @@ def test_of_a_macro_expression_an_early_frame_is_the_apex(
     numbers = example.pool.shown[0].numbers  # type: ignore[attr-defined]
     assert (numbers[0], numbers[-1], len(set(numbers))) == (1, last, count)
     assert left_out == [("ckplus/S005/S005_002", "onset and apex are one frame: nothing moves")]
+
+
+def test_a_clip_in_a_video_is_seen_as_in_a_folder(tmp_path: Path) -> None:
+    """The frames before it, in which the person sits elsewhere, are not looked at."""
+    frames = film(6, 12, (0, 0.2, 0.4))
+    record(tmp_path / "v.mkv", [*[np.roll(frames[0], 50, axis=1)] * 3, *frames])
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{number + 1}.png")
+    (tmp_path / "clips.csv").write_text(
+        "subject,clip,path,onset,apex,offset,emotion\n"
+        "s,a,v.mkv,4,6,6,happiness\ns,b,frames,1,3,3,happiness\n"
+    )
+    found, left_out = of_collection("clips", tmp_path)
+    assert left_out == []
+    filmed, folded = (example.frames for example in found)
+    assert filmed.shape == (3, 128, 128, 3)
+    assert (filmed == folded).all()
+    seen = look(found, ["onset_apex"], cache=tmp_path / "c")
+    assert (seen.inputs(0, None)[0] == views.onset_apex(folded, -1)).all()
 
 
 def test_kinds_that_are_not_asked_for_are_not_told_of(ckplus: Path) -> None:
