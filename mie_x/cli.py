@@ -574,6 +574,7 @@ def extract(
     --mie and --mae of generate take it. The same command run again goes on where it was, and tries
     again what failed; exit code 1 where a clip could not be measured.
     """
+    from mie_x.datasets.check import Finding, in_few_lines
     from pipelines.extract import extract as measure
     from pipelines.extract import extractor
     from pipelines.progress import Progress
@@ -591,8 +592,11 @@ def extract(
             workers=workers,
             progress=Progress("clips", done=None),
         )
-    for what in (*extracted.left_out, *extracted.failed):
-        say(": ".join(what))
+    for level, some in (("excluded", extracted.left_out), ("fault", extracted.failed)):
+        for line in in_few_lines([Finding(level, *which) for which in some]):
+            say(" ".join(line.split()))
+    if extracted.stand_in:
+        say(f"STAND-IN: rendered people in {root}, and nothing about micro-expressions")
     counted = (extracted.clips, extracted.rows, len(extracted.left_out), len(extracted.failed))
     say("{} clips measured, {} frames; {} left out, {} failed".format(*counted))
     click.echo(out)

@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 from au_sources import AuClip, frame_table
 from au_sources.extract import EXTRACTORS, BuiltIn, Measured, OpenFaceCsv, PyFeat
 from mie_x.datasets import COLLECTIONS, Collection
-from mie_x.datasets.footage import Pictures, Video
+from mie_x.datasets.collection import place
 from mie_x.records import AUS, Clip, Footage
 from mie_x.shards import file_sha256
 from mie_x.whole import whole, write_json
@@ -33,13 +33,17 @@ OPENFACE = "openface"  # the folder of OpenFace's tables, beside or above the fr
 
 @dataclass(frozen=True)
 class Extracted:
-    """What a run came to: ``left_out`` are rows nobody can use, ``failed`` those not measured."""
+    """What a run came to: ``left_out`` are rows nobody can use, ``failed`` those not measured.
+
+    ``stand_in``: whether any clip is of a stand-in.
+    """
 
     out: Path
     clips: int
     rows: int
     left_out: tuple[tuple[str, str], ...]
     failed: tuple[tuple[str, str], ...]
+    stand_in: bool
 
 
 def extract(
@@ -58,11 +62,6 @@ def extract(
     folders ``openface`` of ROOT. ValueError where OUT was made of something else, where no clip can
     be used, or where the extractor lacks its weights.
     """
-    told: dict[str, Any] = {
-        "measured": instrument.settings,
-        "collection": collection.name,
-        "merging": collection.merging,
-    }
     clips = list(collection.read(root))
     usable = [clip for clip in clips if not clip.problem]
     left_out = tuple((_name(clip), clip.problem) for clip in clips if clip.problem)
@@ -77,6 +76,11 @@ def extract(
             f"{usable[0].footage.name}.csv; run OpenFace's FeatureExtraction with -aus over the "
             "clips' folders, or give --with estimator"
         )
+    told: dict[str, Any] = {
+        "measured": instrument.settings,
+        "collection": collection.name,
+        "merging": collection.merging,
+    }
     parts = _begin(out, told)
     job = _Job(instrument, root, openface, parts)
     failed = []
@@ -100,7 +104,7 @@ def extract(
     rows = frame_table.write_parts(out, (_part(parts, clip) for clip in whole_clips), told)
     if not failed:
         shutil.rmtree(parts)
-    return Extracted(out, len(whole_clips), rows, left_out, tuple(failed))
+    return Extracted(out, len(whole_clips), rows, left_out, tuple(failed), told["stand_in"])
 
 
 def extractor(name: str, *, order: str | None = None) -> Extractor:
@@ -185,12 +189,10 @@ def openface_csv(root: Path, footage: Footage, folder: Path | None = None) -> Pa
 
     Without FOLDER: below ``openface`` in ROOT, or in a folder between ROOT and the frames.
     """
-    here = footage.path if isinstance(footage, Video) else None
-    here = footage.folder if isinstance(footage, Pictures) else here
-    above = [p for p in here.parents if p.is_relative_to(root)] if here is not None else [root]
+    above = [p for p in place(footage).parents if p.is_relative_to(root)]
     name = footage.name
-    for place in [folder] if folder is not None else [p / OPENFACE for p in above]:
-        for table in (place / f"{name}.csv", place / name / f"{name.rpartition('/')[2]}.csv"):
+    for tables in [folder] if folder is not None else [p / OPENFACE for p in above]:
+        for table in (tables / f"{name}.csv", tables / name / f"{name.rpartition('/')[2]}.csv"):
             if table.is_file():
                 return table
     return None

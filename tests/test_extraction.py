@@ -89,6 +89,24 @@ def test_a_stand_in_stays_one_in_the_table_and_in_the_source(root: Path) -> None
         assert make_sources(["mie"], mie=[given])["mie"].settings["stand_in"]
 
 
+def test_the_command_says_stand_in_and_tells_many_alike_in_one_line(tmp_path: Path) -> None:
+    names = [f"EP{number:02d}_01f" for number in range(8)]
+    lay_out(tmp_path, *(row(name=name, onset="/" if name > names[1] else 46) for name in names))
+    clips = list(CASME2.read(tmp_path))
+    for clip in clips:
+        write_table(tmp_path, clip)
+    standin.mark(tmp_path, "CASME II", clips, seed=0)
+    out = ["--out", str(tmp_path / "aus.parquet"), "--workers", "1"]
+    done = CliRunner().invoke(
+        cli.main, ["extract", "casme2", str(tmp_path), "--with", "openface-csv", *out]
+    )
+    assert done.exit_code == 0
+    told = done.stderr.splitlines()
+    assert told[-3].startswith("6 times: its onset is not annotated ('/') (casme2/sub01/EP02_01f, ")
+    assert told[-2].startswith("STAND-IN: rendered people")
+    assert told[-1] == "2 clips measured, 20 frames; 6 left out, 0 failed"
+
+
 def test_a_clip_that_failed_is_told_and_the_next_run_measures_it_alone(root: Path) -> None:
     out, lost = root / "aus.parquet", root / "openface/sub02/EP01_01.csv"
     kept = lost.read_bytes()

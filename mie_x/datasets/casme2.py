@@ -111,7 +111,7 @@ def write_cast(
         footage = Pictures(f"{subject}/{name}", root / FRAMES[0] / subject / name, files)
         reels.append(standin.Reel(take.shot(), footage.folder, footage.names))
         standin.write_openface(root, footage.name, footage.names, take.aus, seed=take.seed)
-        units: object = int(take.coded) if take.coded.isdigit() else take.coded or "?"
+        units = standin.cell(take.coded or "?")
         lines.append([subject[3:], name, None, onset, cell, offset, None, units, emotion, None])
         made.append(
             make_clip(

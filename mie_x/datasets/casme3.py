@@ -137,8 +137,9 @@ def write_standin(
                 cells, keys = _coded(len(made), onset, take)
                 emotion = "Others" if take.emotion == "others" and len(made) % 2 else take.emotion
                 units = standin.coded(take.aus[take.apex], shot.lean)
-                au: object = int(units) if units.isdigit() else units
-                lines.append([subject, video, *map(str, cells), au, "VII", emotion])
+                lines.append(
+                    [subject, video, *map(str, cells), standin.cell(units), "VII", emotion]
+                )
                 made.append(
                     make_clip(
                         Origin(NAME, subject, f"{video}-{onset}"),

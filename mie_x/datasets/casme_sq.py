@@ -247,7 +247,7 @@ def _told(number: int, keys: KeyFrames, units: str) -> list[object]:
         cells[1], keys.apex, keys.apex_from = 0, (keys.onset + keys.offset) // 2, "middle"
         keys.repaired = [f"apex '0' is not annotated: the middle frame {keys.apex} taken"]
     units = {3: "NULL", 4: "14or23", 5: "4,24,6+12"}.get(number, units)
-    return [*cells, int(units) if units.isdigit() else units]
+    return [*cells, standin.cell(units) or ""]
 
 
 CASME_SQ = Collection(

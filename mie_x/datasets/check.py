@@ -330,21 +330,26 @@ def _lines(collection: Collection, checked: Checked) -> Iterator[str]:
         some = [finding for finding in checked.findings if finding.level == level]
         if some:
             yield f"{level}: {len(some)}"
-            yield from _told(some, each=level == "fault")
+            shown = _each(some) if level == "fault" else in_few_lines(some)
+            yield from (f"  {line}" for line in shown)
     yield f"{len(checked.faults)} faults" if checked.faults else "no fault"
 
 
-def _told(findings: Sequence[Finding], *, each: bool) -> Iterator[str]:
-    """A line EACH, or else one for many of the same wording, with their number."""
+def _each(findings: Iterable[Finding]) -> Iterator[str]:
+    return (f"{finding.where}: {finding.what}" for finding in findings)
+
+
+def in_few_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line each, but one for many of the same wording, with their number."""
     of: dict[str, list[str]] = defaultdict(list)
     for finding in findings:
         of[finding.what].append(finding.where)
     for finding in findings:
         places = of[finding.what]
-        if each or len(places) <= MOST_ALIKE:
-            yield f"  {finding.where}: {finding.what}"
+        if len(places) <= MOST_ALIKE:
+            yield from _each([finding])
         elif finding.where == places[0]:
-            yield f"  {len(places)} times: {finding.what} ({_some(places)})"
+            yield f"{len(places)} times: {finding.what} ({_some(places)})"
 
 
 def _row(name: str, there: object, wanted: object | None) -> str:

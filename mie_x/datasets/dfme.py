@@ -118,7 +118,7 @@ def write_standin(
         footage = Pictures(name, root / part / name, files)
         reels.append(standin.Reel(take.shot(), footage.folder, footage.names))
         standin.write_openface(root, name, footage.names, take.aus, seed=take.seed)
-        units: object = int(take.coded) if take.coded.isdigit() else take.coded
+        units = standin.cell(take.coded)
         cells = [subject, name, take.onset, take.apex, take.offset, emotion]
         lines.setdefault(part, [[*header, "EmotionId", "Fps", "AU"]]).append(
             [*cells, EMOTIONS.index(emotion), fps, units]

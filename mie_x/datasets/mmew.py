@@ -204,7 +204,7 @@ def write_standin(
         footage = Pictures(path, root / path, {n: f"{n}.jpg" for n in range(1, len(take.aus) + 1)})
         reels.append(standin.Reel(take.shot(), footage.folder, footage.names))
         standin.write_openface(root, footage.name, footage.names, take.aus, seed=take.seed)
-        units: object = int(take.coded) if take.coded.isdigit() else take.coded
+        units = standin.cell(take.coded)
         lines.append([who + 1, name, *cells, units, emotion, None])
         made.append(
             make_clip(
@@ -215,7 +215,7 @@ def write_standin(
                 LABEL_OF,
                 fps=FPS,
                 stand_in=True,
-                aus=str(units),
+                aus=take.coded,
             )
         )
     for who in range(subjects):

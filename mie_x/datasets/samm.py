@@ -173,9 +173,16 @@ def write_codes(root: Path, rows: Sequence[Sequence[object]]) -> None:
     for subject, name, onset, apex, offset, units, emotion in rows:
         line = len(lines) + 1
         quote = "'" if len(lines) == 14 else ""
-        au = int(str(units)) if str(units).isdigit() else units or None
         lines.append([f"{quote}{subject}", f"{quote}{name}", int(str(name).split("_")[1])])
-        lines[-1] += [onset, apex, offset, f"=F{line}-D{line}+1", "Micro - 1/2", au, emotion]
+        lines[-1] += [
+            onset,
+            apex,
+            offset,
+            f"=F{line}-D{line}+1",
+            "Micro - 1/2",
+            standin.cell(str(units)),
+            emotion,
+        ]
     write_sheet(root / SHEET, {"MICRO_ONLY": lines})
 
 

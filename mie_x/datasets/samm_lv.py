@@ -156,7 +156,7 @@ def write_standin(
                 units += "+glare"
             lines.append([subject, name, int(video.split("_")[1]), *cells, cells[2] - cells[0] + 1])
             type_ = {"micro": "Micro - 1/2", "macro": "Macro"}[kind]
-            lines[-1] += [type_, int(units) if units.isdigit() else units or None, None]
+            lines[-1] += [type_, standin.cell(units), None]
             made.append(
                 make_clip(
                     Origin(NAME, subject, name),

@@ -169,6 +169,11 @@ def coded(aus: Aus, lean: float) -> str:
     )
 
 
+def cell(units: str) -> object:
+    """Coded units as a cell: a lone one is a number in the sheets, nothing is an empty cell."""
+    return int(units) if units.isdigit() else units or None
+
+
 def rest(person: str, rows: int) -> Aus:
     """AUs (ROWS, 17) of a person who does nothing: a few are never quite at rest."""
     rng = np.random.default_rng(seed_of("habits", person))
