@@ -185,8 +185,6 @@ def fit(
             _check(each, names)
     if choose not in CHOICES or (choose == "inner" and validate is None):
         raise ValueError(f"epoch {choose!r}: choose 'last', or 'inner' with examples to validate")
-    if validate is not None and validate is oracle:
-        raise ValueError("validate and oracle are the same examples: no epoch is chosen on a test")
     if name in DESCRIPTORS:
         given = {
             "settings": settings, "epochs": epochs, "start": start, "weights": weights,
@@ -202,6 +200,9 @@ def fit(
     own = settings or RECOGNIZERS[name].settings
     own = dataclasses.replace(own, epochs=own.epochs if epochs is None else epochs)
     _check_settings(name, own)
+    marks = [None if e is None else fingerprint(e) for e in (examples, validate, oracle)]
+    if validate is not None and marks[1] == marks[2]:
+        raise ValueError("validate and oracle are the same examples: no epoch is chosen on a test")
 
     device = parallel.join(device)
     with repeatable(device):
@@ -225,9 +226,7 @@ def fit(
                 "weights": weights,
                 "start": None if start is None else _digest(start),
                 "choose": choose,
-                "examples": fingerprint(examples),
-                "validate": None if validate is None else fingerprint(validate),
-                "oracle": None if oracle is None else fingerprint(oracle),
+                **dict(zip(("examples", "validate", "oracle"), marks, strict=True)),
                 "device": torch.device(device).type,
                 "processes": parallel.size(),
             }
