@@ -20,7 +20,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -90,6 +90,7 @@ class Example:
     ``source`` is "mie", "mae" or "exp" of a dataset, "real" of a collection, "flow" of a flow
     picture; ``subject`` who is seen: an identity, or corpus/subject; ``kind`` "micro" or "macro".
     ``row`` is its place in ``pool``. ``stand_in``: whether movement or face are invented.
+    ``emotion`` is the source's own word, "" where there is none.
     """
 
     key: str
@@ -101,6 +102,7 @@ class Example:
     stand_in: bool
     pool: Pool
     row: int
+    emotion: str = ""
 
     @property
     def frames(self) -> Frames:
@@ -138,7 +140,8 @@ def of_dataset(folder: Path, *, sources: Iterable[str] | None = None) -> Found:
     wanted = set(there if sources is None else sources)
     if absent := sorted(wanted - set(there)):
         raise ValueError(f"{folder} has no samples of {absent[0]}; there are {', '.join(there)}")
-    columns = ["sample_key", "identity", "source", "label", "stand_in_motion", "rendered_face"]
+    columns = ["sample_key", "identity", "source", "label", "emotion"]
+    columns += ["stand_in_motion", "rendered_face"]
     columns += [f"origin_{name}" for name in Origin._fields]
     tables = [shards.table_of(path, columns) for path in pool.records]
     rows = itertools.chain.from_iterable(table.to_pylist() for table in tables)
@@ -155,6 +158,7 @@ def of_dataset(folder: Path, *, sources: Iterable[str] | None = None) -> Found:
             row["stand_in_motion"] or row["rendered_face"],
             pool,
             number,
+            row["emotion"],
         )
         for number, row in enumerate(rows)
         if row["source"] in wanted
@@ -249,17 +253,21 @@ def of_collection(
     root: Path,
     *,
     kinds: Iterable[str] = ("micro", "macro"),
+    classes: Sequence[str] | None = None,
     early: float = EARLY,
     most: int = MOST,
 ) -> Found:
     """The labelled clips of the collection NAME in ROOT, of KINDS, in the order of its sheet.
+
+    With CLASSES, names of emotions, these are the labels, in this order, instead of the three; a
+    clip of another emotion is no example.
 
     Of a macro-expression the last frame is the one at EARLY of its rise (1: the apex), but never
     the onset; of a rise of more than MOST frames as many are shown. Whether a face is found is
     seen when frames are read.
     """
     kinds = tuple(kinds)
-    clips = list(COLLECTIONS[name].read(root))
+    clips = [_classed(clip, classes) for clip in COLLECTIONS[name].read(root)]
     usable: list[_Shown] = []
     left_out = []
     for clip in clips:
@@ -280,6 +288,7 @@ def of_collection(
             shown.clip.stand_in,
             pool,
             shown.row,
+            shown.clip.emotion,
         )
         for shown in usable
         if shown.clip.kind in kinds and shown.clip.label is not None
@@ -308,12 +317,20 @@ class _Shown:
         yield self.row, shown if len(numbers) == len(shown) else shown[[0, 0]]
 
 
+def _classed(clip: Clip, classes: Sequence[str] | None) -> Clip:
+    """CLIP labelled by its place in CLASSES, None where its emotion is none of them."""
+    if classes is None:
+        return clip
+    word = clip.emotion.strip().lower()
+    return replace(clip, label=classes.index(word) if word in classes else None)
+
+
 def _shown(clip: Clip, row: int, *, early: float, most: int) -> _Shown:
     """CLIP as an example shows it; ValueError with the reason where it can be none."""
     if clip.problem:
         raise ValueError(clip.problem)
     if clip.label is None:
-        raise ValueError(f"its emotion {clip.emotion!r} has none of the three labels")
+        raise ValueError(f"its emotion {clip.emotion!r} is of no class")
     assert clip.onset is not None and clip.apex is not None
     rise = [n for n in clip.footage.numbers if clip.onset <= n <= clip.apex]
     if clip.kind == "macro":

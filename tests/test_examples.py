@@ -154,7 +154,18 @@ def test_examples_of_a_collection_are_its_labelled_clips(casme2: Path) -> None:
     ]
     assert found[1].subject == "casme2/sub02"
     assert {(e.source, e.kind, e.stand_in) for e in found} == {("real", "micro", False)}
-    assert left_out == [("casme2/sub02/EP03", "its emotion 'others' has none of the three labels")]
+    assert left_out == [("casme2/sub02/EP03", "its emotion 'others' is of no class")]
+
+
+def test_emotions_are_the_classes_where_they_are_named(casme2: Path) -> None:
+    found, left_out = of_collection("casme2", casme2, classes=("others", "disgust"))
+    told = [(e.key[-4:], e.label, e.emotion) for e in found]
+    assert told == [("EP02", 1, "disgust"), ("EP03", 0, "others")]
+    assert [(key[-4:], reason) for key, reason in left_out] == [
+        ("EP01", "its emotion 'happiness' is of no class"),
+        ("EP04", "its emotion 'surprise' is of no class"),
+        ("EP05", "its emotion 'surprise' is of no class"),
+    ]
 
 
 def test_a_clip_is_seen_as_its_onset_stood_from_onset_to_apex(clips: list[Example]) -> None:
