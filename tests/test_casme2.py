@@ -82,6 +82,33 @@ def test_frames_are_sorted_by_number_and_hidden_files_left_alone(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("tree", "file"),
+    [("CASME2_RAW_selected", "img46.jpg"), ("CASME2-RAW", "img1.jpg"), ("Cropped", "reg_img46.jpg"),
+     (".", "img46.jpg")],
+)  # fmt: skip
+def test_frames_lie_in_any_of_the_trees_that_are_handed_out(
+    tmp_path: Path, tree: str, file: str
+) -> None:
+    folder = tmp_path / tree / "sub01/EP06_02_01"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(folder / file)
+    rows = [row(name="EP06_02_01"), row(name="EP06_02_02")]
+    write_sheet(tmp_path / "CASME2_label_Ver_2.xlsx", {"Sheet1": [HEADER_2019, *rows]})
+    clip, other = COLLECTIONS["casme2"].read(tmp_path)
+    assert clip.footage.names == (file,)
+    assert other.problem == "no frames"
+
+
+def test_of_the_trees_the_selected_frames_come_first(tmp_path: Path) -> None:
+    lay_out(tmp_path, row())
+    folder = tmp_path / "Cropped/sub01/EP02_01f"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(folder / "reg_img46.jpg")
+    (clip,) = COLLECTIONS["casme2"].read(tmp_path)
+    assert len(clip.numbers) == 10
+
+
+@pytest.mark.parametrize(
     ("cell", "read"), [(12, "12"), ("12", "12"), ("?", "?"), (None, ""), ("R4+R10", "R4+R10")]
 )
 def test_action_units_stay_as_they_are_coded(tmp_path: Path, cell: object, read: str) -> None:

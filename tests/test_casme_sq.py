@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mie_x.datasets import COLLECTIONS, standin
+from mie_x.datasets import COLLECTIONS
+from mie_x.datasets.collection import MARK
 from mie_x.datasets.facs import action_units
 from mie_x.datasets.sheets import write_sheet
 from mie_x.records import Clip
@@ -195,7 +196,7 @@ def test_a_workbook_without_rows_is_refused_with_the_remedy(tmp_path: Path) -> N
 def test_a_stand_in_one_folder_below_the_root_still_says_so(tmp_path: Path) -> None:
     lay_out(tmp_path / "inner", row())
     assert not read(tmp_path)[0].stand_in
-    (tmp_path / "inner" / standin.MARK).write_text("STAND-IN\n")
+    (tmp_path / "inner" / MARK).write_text("STAND-IN\n")
     assert read(tmp_path)[0].stand_in
 
 

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from mie_x import cli
 from mie_x.datasets import COLLECTIONS, standin
-from mie_x.datasets.collection import counts
+from mie_x.datasets.check import check
+from mie_x.datasets.collection import MARK, counts, place
+from mie_x.folds import person
 from mie_x.records import Clip
 
 NAMES = sorted(COLLECTIONS)
@@ -42,10 +44,29 @@ def test_what_was_written_is_read(written: tuple[str, Path, list[Clip]]) -> None
 @pytest.mark.slow
 def test_a_stand_in_says_so_everywhere(written: tuple[str, Path, list[Clip]]) -> None:
     name, root, made = written
-    assert "STAND-IN" in (root / standin.MARK).read_text("utf-8")
+    assert "STAND-IN" in (root / MARK).read_text("utf-8")
     assert all(clip.stand_in for clip in COLLECTIONS[name].read(root))
     told = standin.told_counts(root)
     assert {kind: counts(made, kind=kind) for kind in told} == told
+
+
+@pytest.mark.slow
+def test_subjects_are_spelled_as_folds_spell_them(written: tuple[str, Path, list[Clip]]) -> None:
+    for clip in written[2]:
+        assert person(clip.origin.corpus, clip.origin.subject).subject == clip.origin.subject
+
+
+@pytest.mark.slow
+def test_a_stand_in_has_no_fault_until_a_clip_is_lost(
+    written: tuple[str, Path, list[Clip]],
+) -> None:
+    name, root, made = written
+    assert check(COLLECTIONS[name], root).faults == ()
+    folder = next(place(clip.footage) for clip in made if not clip.problem)
+    kept = folder.rename(root / "kept")
+    lost = check(COLLECTIONS[name], root)
+    kept.rename(folder)
+    assert lost.faults and lost.stand_in
 
 
 @pytest.mark.slow

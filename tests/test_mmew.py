@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mie_x.datasets import COLLECTIONS, standin
+from mie_x.datasets import COLLECTIONS
+from mie_x.datasets.collection import MARK
 from mie_x.datasets.sheets import write_sheet
 from mie_x.records import Clip
 
@@ -126,7 +127,7 @@ def test_a_root_one_folder_above_is_read_and_a_stand_in_there_still_says_so(
     lay_out(tmp_path / "MMEW_Final", row(), sheet="MMEW_Micro_Exp (20).xlsx")
     (clip,) = read(tmp_path)
     assert (clip.problem, clip.stand_in) == ("", False)
-    (tmp_path / "MMEW_Final" / standin.MARK).write_text("STAND-IN\n")
+    (tmp_path / "MMEW_Final" / MARK).write_text("STAND-IN\n")
     assert read(tmp_path)[0].stand_in
 
 
