@@ -56,20 +56,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import torch
 from PIL import Image
-from safetensors.torch import save
 from torch import Tensor
 
-from ganimation import losses, parallel
+from ganimation import losses
 from ganimation.animation import to_levels, to_signed
 from ganimation.augmentation import augment
 from ganimation.checkpoints import load_generator, save_generator
 from ganimation.drawings import Clip, Pool, draw_clip, draw_pair, fill, read_clip
 from ganimation.networks import Discriminator, Generator, mix
 from ganimation.photographs import Points, move_person
+from mie_x import parallel
 from mie_x.records import Frames
+from mie_x.resumable import adam_tensors, cut_log, refill, save_state
 from mie_x.whole import whole
 
 PAIRED = 10.0  # weight of the paired terms; the paper's are in ``losses``
@@ -88,7 +88,7 @@ LICENCE = "Apache-2.0"
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """All that changes while training; what ``save_state`` writes."""
+    """All that changes while training; what ``save_state`` writes of it."""
 
     generator: Generator
     average: Generator
@@ -192,14 +192,15 @@ def train(
         settings["start"], learned_from = begin_with(run, start)
         data += f"; begun with {start.name} ({settings['start'][:12]}): {learned_from}"
     if (out / "state.safetensors").exists():
-        load_state(out / "state.safetensors", run, settings)
+        told = refill(out / "state.safetensors", _tensors(run), settings=settings)
+        run.step, run.seconds = int(told["step"]), float(told["seconds"])
     for network in (run.generator, run.average, run.critic):
         network.to(device)
     _move_optimisers(run, device)
     pools = open_pools(pool, people=people, photographs=photographs, mixture=mixture, draw=draw)
     writes = parallel.rank() == 0
     if writes:
-        _cut_log(out / "log.jsonl", run.step)
+        cut_log(out / "log.jsonl", run.step)
         fill(pool / "held-out", HELD_OUT, functools.partial(draw, "held-out"))
 
     saved = time.monotonic()
@@ -242,7 +243,9 @@ def train(
                 log.flush()
             if time.monotonic() - saved > 60 * save_minutes or run.step == steps:
                 saved = time.monotonic()
-                save_state(out / "state.safetensors", run, settings)
+                so_far = {"step": run.step, "seconds": run.seconds}
+                state = out / "state.safetensors"
+                save_state(state, _tensors(run), settings=settings, progress=so_far)
                 export(out / "generator.safetensors", run, data)
                 gain = write_sheet(out / "sheet.png", run.average, pool / "held-out", HELD_OUT)
                 log.write(json.dumps({"step": run.step, "held_out_gain_db": gain}) + "\n")
@@ -398,7 +401,7 @@ def train_step(
         terms |= values | {name: term.item() for name, term in terms_of_paper.items()}
     run.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    parallel.share_gradients(run.generator)
+    parallel.average(p.grad for p in run.generator.parameters() if p.grad is not None)
     torch.nn.utils.clip_grad_norm_(run.generator.parameters(), CLIP)
     run.optimiser.step()
     # While young the average forgets faster, or it would be made of the first, random weights.
@@ -470,7 +473,7 @@ def critic_step(
     }
     run.critic_optimiser.zero_grad()
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-    parallel.share_gradients(run.critic)
+    parallel.average(p.grad for p in run.critic.parameters() if p.grad is not None)
     run.critic_optimiser.step()
     return {name: term.item() for name, term in terms.items()}
 
@@ -484,45 +487,6 @@ def animate_pair(
     return mix(source, colour, mask), colour, mask
 
 
-def save_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
-    """Write RUN to PATH, whole or not at all: tensors, and the rest as JSON in the header."""
-    progress = {"step": run.step, "seconds": run.seconds, "settings": settings}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(run).items()}
-    with whole(path) as partial:
-        partial.write_bytes(save(tensors, metadata={"progress": json.dumps(progress)}))
-
-
-def load_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
-    """Fill RUN from PATH; ValueError where it is damaged or of a run of other settings."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            progress = json.loads(file.metadata()["progress"])
-            step, seconds = int(progress["step"]), float(progress["seconds"])
-            before = dict(progress["settings"])
-            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: a damaged state ({error}); delete it to begin again") from None
-    differences = [
-        f"{name} {before.get(name)} there, {value} now"
-        for name, value in (dict.fromkeys(before) | settings).items()
-        if before.get(name) != value
-    ]
-    if differences:
-        raise ValueError(
-            f"{path}: a run of other settings ({'; '.join(differences)}); "
-            "use them again, or another folder"
-        )
-    tensors = _tensors(run)
-    if {name: tensor.shape for name, tensor in saved.items()} != {
-        name: tensor.shape for name, tensor in tensors.items()
-    }:
-        raise ValueError(f"{path}: a state of other networks; delete it to begin again")
-    run.step, run.seconds = step, seconds
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            tensor.copy_(saved[name])
-
-
 def _tensors(run: Run) -> dict[str, Tensor]:
     """Name -> the very tensors of RUN's networks and optimisers."""
     tensors = {}
@@ -530,23 +494,9 @@ def _tensors(run: Run) -> dict[str, Tensor]:
         for name, tensor in getattr(run, part).state_dict().items():
             tensors[f"{part}.{name}"] = tensor
     for part in ("optimiser", "critic_optimiser"):
-        optimiser = getattr(run, part)
-        _make_adam_state(optimiser)
-        for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
-            for name, tensor in optimiser.state[parameter].items():
-                tensors[f"{part}.{index}.{name}"] = tensor
+        for name, tensor in adam_tensors(getattr(run, part)).items():
+            tensors[f"{part}.{name}"] = tensor
     return tensors
-
-
-def _make_adam_state(optimiser: torch.optim.Adam) -> None:
-    """What Adam keeps a parameter, as it is before the first step, where it is not there yet."""
-    for parameter in optimiser.param_groups[0]["params"]:
-        if not optimiser.state[parameter]:
-            optimiser.state[parameter] = {
-                "step": torch.zeros(()),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
 
 
 def _move_optimisers(run: Run, device: str) -> None:
@@ -554,21 +504,6 @@ def _move_optimisers(run: Run, device: str) -> None:
         for state in optimiser.state.values():
             for name in ("exp_avg", "exp_avg_sq"):
                 state[name] = state[name].to(device)
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines of steps that were lost after the last saved state, and torn lines."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(errors="replace").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, LookupError, TypeError):  # torn when the run was killed
-            continue
-    with whole(path) as partial:
-        partial.write_text("".join(kept))
 
 
 def _means(window: list[dict[str, float]]) -> dict[str, float]:

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mie_x.whole import write_bytes
+from mie_x.whole import write_bytes, write_text
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 ENTRY = "mie-x state"
@@ -64,6 +65,54 @@ def load_state(
             "do the same again, or choose another file"
         )
     return tensors, progress
+
+
+def refill(
+    path: Path, tensors: Mapping[str, Tensor], *, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Copy what ``save_state`` wrote to PATH into TENSORS; the progress. ValueError as it has it,
+    and where PATH holds other tensors."""
+    import torch
+
+    saved, progress = load_state(path, settings=settings)
+    if {name: t.shape for name, t in saved.items()} != {n: t.shape for n, t in tensors.items()}:
+        raise ValueError(f"{path}: a state of other networks; delete it to begin again")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(saved[name])
+    return progress
+
+
+def adam_tensors(optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+    """Name -> the very tensors that Adam keeps, made as before the first step where there are none.
+
+    Of an optimiser with one group of parameters.
+    """
+    import torch
+
+    tensors: dict[str, Tensor] = {}
+    for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
+        state = optimiser.state[parameter]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        tensors |= {f"{index}.{name}": tensor for name, tensor in state.items()}
+    return tensors
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Drop the lines of a JSON log that tell of later steps than STEP, and torn ones."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, LookupError, TypeError):  # torn when the run was killed
+            continue
+    write_text(path, "".join(kept))
 
 
 def _shown(value: Any) -> str:

@@ -32,14 +32,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-import safetensors
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -59,7 +56,7 @@ from ganimation.drawings import (
 from ganimation.training import schedule
 from mie_x import faces
 from mie_x.records import AUS, Aus, Frames
-from mie_x.whole import write_bytes, write_text
+from mie_x.resumable import adam_tensors, cut_log, refill, save_state
 
 OF_PHOTOGRAPHS = 1 / 6  # of each batch
 HELD_OUT = 12  # people whose photographs are never trained on: the last by name
@@ -77,7 +74,7 @@ PASTED, GREY, BLURRED, MOVED, LIT, NOISY, COMPRESSED = 0.25, 0.15, 0.3, 0.6, 0.5
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """All that changes while training; what ``save_state`` writes."""
+    """All that changes while training; what ``save_state`` writes of it."""
 
     estimator: Estimator
     average: Estimator
@@ -128,7 +125,8 @@ def train_estimator(
     run.estimator.to(device)
     run.average.to(device)
     if (out / "state.safetensors").exists():
-        load_state(out / "state.safetensors", run, settings)
+        told = refill(out / "state.safetensors", _tensors(run), settings=settings)
+        run.step, run.seconds = int(told["step"]), float(told["seconds"])
     cut_log(out / "log.jsonl", run.step)
     taught: list[Clip] = []
     if photographs is not None and aus is not None:
@@ -177,7 +175,9 @@ def train_estimator(
                 window.clear()
             if time.monotonic() - saved > 60 * save_minutes or run.step == steps:
                 saved = time.monotonic()
-                save_state(out / "state.safetensors", run, settings)
+                so_far = {"step": run.step, "seconds": run.seconds}
+                state = out / "state.safetensors"
+                save_state(state, _tensors(run), settings=settings, progress=so_far)
                 export(out / "estimator.safetensors", run, data)
     if not (out / "estimator.safetensors").exists():
         export(out / "estimator.safetensors", run, data)
@@ -452,60 +452,10 @@ def to_teach(folder: Path, table: Path, *, hold_out: int) -> list[Clip]:
     return [(images, (aus - rest).clip(0, 1).astype(np.float32)) for images, aus in clips]
 
 
-def save_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
-    """Write RUN to PATH, whole or not at all: tensors, and the rest as JSON in the header."""
-    progress = {"step": run.step, "seconds": run.seconds, "settings": settings}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(run).items()}
-    write_bytes(path, save(tensors, metadata={"progress": json.dumps(progress)}))
-
-
-def load_state(path: Path, run: Run, settings: dict[str, Any]) -> None:
-    """Fill RUN from PATH; ValueError where it is damaged or of a run of other settings."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            progress = json.loads(file.metadata()["progress"])
-            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        step, seconds, before = (progress[name] for name in ("step", "seconds", "settings"))
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: a damaged state ({error}); delete it to begin again") from None
-    differences = [
-        f"{name} {before.get(name)} there, {value} now"
-        for name, value in settings.items()
-        if before.get(name) != value
-    ]
-    if differences:
-        raise ValueError(
-            f"{path}: a run of other settings ({'; '.join(differences)}); "
-            "use them again, or another folder"
-        )
-    tensors = _tensors(run)
-    if {name: tensor.shape for name, tensor in saved.items()} != {
-        name: tensor.shape for name, tensor in tensors.items()
-    }:
-        raise ValueError(f"{path}: a state of other networks; delete it to begin again")
-    run.step, run.seconds = step, seconds
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            tensor.copy_(saved[name])
-
-
-def cut_log(path: Path, step: int) -> None:
-    """Drop the lines of steps that were lost after the last saved state, and a torn one."""
-    if not path.exists():
-        return
-    lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    write_text(path, "".join(line for line in lines if json.loads(line)["step"] <= step))
-
-
 def _tensors(run: Run) -> dict[str, Tensor]:
     """Name -> the very tensors of RUN's networks and optimiser."""
     tensors = {f"estimator.{name}": t for name, t in run.estimator.state_dict().items()}
     tensors |= {f"average.{name}": t for name, t in run.average.state_dict().items()}
-    for index, parameter in enumerate(run.optimiser.param_groups[0]["params"]):
-        state = run.optimiser.state[parameter]
-        if not state:  # as it is before the first step
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-        tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in state.items()}
+    optimiser = adam_tensors(run.optimiser)
+    tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser.items()}
     return tensors

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from au_sources.estimator import intensities
-from ganimation import parallel
 from ganimation.drawings import Clip
 from ganimation.photographs import find_points
 from ganimation.training import Mix, Photographs, train
-from mie_x import faces
+from mie_x import faces, parallel
 from mie_x.whole import write_json
 from pipelines.measure_generator import measure, measure_photographs
 from pipelines.progress import Progress

@@ -21,9 +21,9 @@ from ganimation.drawings import FRAMES, Clip, fill, identity_seed
 from mie_x.faces import rendered
 from mie_x.records import AUS, SIZE, Aus, Frames
 from mie_x.renderer import draw_person, draw_view, render
+from mie_x.resumable import cut_log
 from pipelines.measure_estimator import agreement, of_alone
 from pipelines.train_estimator import (
-    cut_log,
     draw_pair,
     split,
     to_teach,
@@ -252,7 +252,7 @@ def stop_at(last: int) -> Any:
 def test_a_run_of_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
     fill(tmp_path / "pool", 3, tiny_clip)
     run_tiny(tmp_path / "run", 1, pool=tmp_path / "pool")
-    with pytest.raises(ValueError, match=r"other settings \(batch 4 there, 2 now\)"):
+    with pytest.raises(ValueError, match=r"another computation \(batch 4 there, 2 now\)"):
         run_tiny(tmp_path / "run", 2, pool=tmp_path / "pool", batch=2)
 
 

@@ -289,7 +289,7 @@ def test_training_with_photographs_resumes_to_the_bit_and_says_so(
     assert said.endswith("noise, nobody's")
     with pytest.raises(ValueError, match=r"mix \[1.*\] there, \[1.*\] now"):
         run_tiny(tmp_path / "whole", 5, **(options | {"mixture": Mix(1, 1, 0)}))
-    with pytest.raises(ValueError, match=r"photographs .* there, None now"):
+    with pytest.raises(ValueError, match=r"photographs .* there, null now"):
         run_tiny(tmp_path / "whole", 5, pool=pool)
 
 
@@ -349,7 +349,7 @@ def test_moved_photographs_are_micro_and_drawn_from_their_number() -> None:
 def test_two_processes_train_the_weights_of_their_mean_gradient(tmp_path: Path, pool: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.test_training import run_tiny;"
-        "from ganimation import parallel;"
+        "from mie_x import parallel;"
         "run_tiny(Path(sys.argv[1]), 3, pool=Path(sys.argv[2]), save_minutes=0);"
         "Path(f'{sys.argv[1]}-{parallel.rank()}').write_text(str(parallel.size()));"
         "parallel.leave()"
