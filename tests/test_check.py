@@ -50,6 +50,7 @@ def test_a_sound_copy_has_no_fault(collection: Collection, root: Path) -> None:
     assert checked.findings == ()
     assert checked.counted["micro"]["by_subject"] == {"sub01": (0, 1, 1), "sub02": (0, 1, 0)}
     assert list(lines(collection, checked))[-1] == "no fault"
+    assert checked.coded == {"micro": {4: 3, 7: 3, 10: 3}}  # each cell is 4+7+L10
 
 
 def cut_off(clips: Path) -> None:

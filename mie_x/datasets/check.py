@@ -20,6 +20,7 @@ from typing import Any
 
 from mie_x.datasets import standin
 from mie_x.datasets.collection import MARK, Collection, Published, counts, place, standin_mark
+from mie_x.datasets.facs import action_units
 from mie_x.datasets.footage import PICTURES, Pictures, Unreadable, walk
 from mie_x.records import LABELS, Clip
 from mie_x.whole import whole
@@ -44,12 +45,14 @@ class Checked:
     """What a copy holds, kind by kind (``collection.counts``), what it should, what was found.
 
     ``expected`` names the release, or the stand-in, that ``counted`` was held against, kind by
-    kind; {} where nothing is published.
+    kind; {} where nothing is published. ``coded`` are clips by action unit, as coders saw them
+    (``facs.action_units``, the sure ones), kind by kind.
     """
 
     clips: int
     stand_in: bool
     counted: dict[str, dict[str, Any]]
+    coded: dict[str, dict[int, int]]
     expected: dict[str, Published]
     findings: tuple[Finding, ...]
 
@@ -86,7 +89,15 @@ def check(
     findings += _of_files(clips, deep=deep, workers=workers, progress=progress)
     findings += _unlisted(root, clips)
     in_turn = sorted(set(findings), key=lambda f: (LEVELS.index(f.level), f.where, f.what))
-    return Checked(len(clips), told is not None, counted, expected, tuple(in_turn))
+    coded = {kind: _coded(clip for clip in clips if clip.kind == kind) for kind in counted}
+    return Checked(len(clips), told is not None, counted, coded, expected, tuple(in_turn))
+
+
+def _coded(clips: Iterable[Clip]) -> dict[int, int]:
+    units = Counter(
+        au for clip in clips for au in {unit.au for unit in action_units(clip.aus) if unit.sure}
+    )
+    return dict(sorted(units.items()))
 
 
 def _expected(
@@ -319,6 +330,8 @@ def _lines(collection: Collection, checked: Checked) -> Iterator[str]:
             for name in sorted({*found[what], *wanted}):
                 there = found[what].get(name, 0)
                 yield _row(name, there, wanted.get(name, 0) if wanted else None)
+        if units := checked.coded.get(kind):
+            yield "  clips by AU: " + ", ".join(f"{au} {count}" for au, count in units.items())
         yield f"  by subject ({', '.join(LABELS)}):"
         by_subject = getattr(release, "by_subject", {})
         for name in sorted({*found["by_subject"], *by_subject}):
