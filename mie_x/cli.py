@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,17 @@ def say(text: str) -> None:
     click.echo(plain(text), err=True)
 
 
+def say_lost(left_out: Iterable[tuple[str, str]], failed: Iterable[tuple[str, str]]) -> None:
+    """Tell which clips, and why: those that cannot be used, and those that could not be read."""
+    from mie_x.datasets.check import Finding, in_few_lines
+
+    for level, some in (("excluded", left_out), ("fault", failed)):
+        for line in in_few_lines([Finding(level, *which) for which in some]):
+            say(" ".join(line.split()))
+
+
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable(kept: str = "whole shards are kept") -> Iterator[None]:
     """End on Ctrl-C or SIGTERM with what to do next, and the exit code that a shell expects."""
     codes = {signal.SIGINT: 130, signal.SIGTERM: 143}
     received = [signal.SIGINT]
@@ -80,7 +89,7 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("stopped; whole shards are kept, and the same command goes on:")
+        say(f"stopped; {kept}, and the same command goes on:")
         say(f"  {shlex.join(['mie-x', *sys.argv[1:]])}")
         raise SystemExit(codes[received[0]]) from None
     finally:
@@ -574,7 +583,6 @@ def extract(
     --mie and --mae of generate take it. The same command run again goes on where it was, and tries
     again what failed; exit code 1 where a clip could not be measured.
     """
-    from mie_x.datasets.check import Finding, in_few_lines
     from pipelines.extract import extract as measure
     from pipelines.extract import extractor
     from pipelines.progress import Progress
@@ -592,9 +600,7 @@ def extract(
             workers=workers,
             progress=Progress("clips", done=None),
         )
-    for level, some in (("excluded", extracted.left_out), ("fault", extracted.failed)):
-        for line in in_few_lines([Finding(level, *which) for which in some]):
-            say(" ".join(line.split()))
+    say_lost(extracted.left_out, extracted.failed)
     if extracted.stand_in:
         say(f"STAND-IN: rendered people in {root}, and nothing about micro-expressions")
     counted = (extracted.clips, extracted.rows, len(extracted.left_out), len(extracted.failed))
@@ -604,19 +610,22 @@ def extract(
         raise SystemExit(1)
 
 
+FLOW = click.option(
+    "--flow",
+    type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
+    default="tvl1",
+    show_default=True,
+    help="Kind of optical flow, for recognizers that see it.",
+)
+
+
 def training_options(command: Any) -> Any:
     """Options of every verb that trains a recognizer or tests one."""
     for option in reversed(
         [
             click.option("--recognizer", required=True, metavar="NAME", help="See: recognizers."),
             click.option("--epochs", type=click.IntRange(min=1), metavar="N", help=PUBLISHED),
-            click.option(
-                "--flow",
-                type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
-                default="tvl1",
-                show_default=True,
-                help="Kind of optical flow, for recognizers that see it.",
-            ),
+            FLOW,
             click.option(
                 "--imagenet", is_flag=True, help="Begin trunks with torchvision's weights."
             ),
@@ -632,6 +641,7 @@ def training_options(command: Any) -> Any:
 
 
 PUBLISHED = "Default: as published."
+EPOCHS_KEPT = "what was learned up to the last minute's end is kept"
 
 
 @main.command()
@@ -657,7 +667,7 @@ def pretrain(dataset: Path, out: Path, sources: str | None, seed: int, **options
     """
     from pipelines.pretrain import pretrain as train
 
-    with stoppable(), bad_input():
+    with stoppable(EPOCHS_KEPT), bad_input():
         chosen = None if sources is None else split_sources(sources)
         options["device"] = device_named(options["device"])
         weights = train(str(dataset), out, sources=chosen, seed=seed, **options)
@@ -677,7 +687,7 @@ def finetune(weights: Path, what: str, out: Path, seed: int, **options: Any) -> 
     """
     from pipelines.pretrain import finetune as train
 
-    with stoppable(), bad_input():
+    with stoppable(EPOCHS_KEPT), bad_input():
         options["device"] = device_named(options["device"])
         click.echo(train(weights, what, out, seed=seed, **options))
 
@@ -715,13 +725,86 @@ def evaluate(what: str, out: Path, **options: Any) -> None:
     from pipelines.evaluate import evaluate_collection
     from pipelines.progress import Progress
 
-    with stoppable(), bad_input():
+    with stoppable("finished folds are kept"), bad_input():
         options["device"] = device_named(options["device"])
         if options["sources"] is not None:
             options["sources"] = split_sources(options["sources"])
         progress = Progress("cells", done=None)
         done = evaluate_collection(what, out, progress=progress, **options)
     click.echo(done.out / "report.md")
+
+
+@main.command()
+@click.argument("weights", type=PATH)
+@click.argument("clip", type=PATH, nargs=-1, required=True, metavar="{ONSET APEX | CLIP}")
+@click.option("--onset", type=int, metavar="N", help="Frame of CLIP. Default: its first.")
+@click.option(
+    "--apex", type=int, metavar="N", help="Frame of CLIP. Default: where strain is largest."
+)
+@FLOW
+@click.option("--picture", type=PATH, metavar="PNG", help="Draw onset, apex, and Grad-CAM.")
+@click.option("--json", "as_json", is_flag=True, help="All that is told, as JSON.")
+def predict(weights: Path, clip: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Say what the recognizer in WEIGHTS takes a clip for: classes and scores, the largest first.
+
+    The clip is two pictures, ONSET and APEX, or CLIP, a video (frames count from 1) or a folder of
+    frames (by the numbers in their names). --flow as in the training. Scores are no probabilities.
+    """
+    import json
+    from dataclasses import asdict
+
+    from pipelines.predict import predict as ask
+    from pipelines.progress import Progress
+
+    with bad_input():
+        answer = ask(weights, clip, progress=Progress("flows", done=None), **options)
+    for remark in answer.remarks():
+        say(remark)
+    if as_json:
+        click.echo(json.dumps(asdict(answer), indent=2))
+        return
+    for name, score in answer.scores.items():
+        click.echo(plain(f"{score:.3f} {name}"))
+
+
+@main.command()
+@click.argument("name")
+@click.argument("root", type=PATH)
+@click.option("--out", type=PATH, default=Path("flow"), show_default=True, metavar="DIR")
+@FLOW
+@click.option("--size", type=click.IntRange(1, 128), default=28, show_default=True, metavar="PX")
+@click.option("--store", type=PATH, metavar="DIR", help="Where what is seen of clips is kept.")
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores, metavar="N")
+def flow(
+    name: str, root: Path, out: Path, flow: str, size: int, store: Path | None, workers: int
+) -> None:
+    """Write a flow picture (u, v, strain) of each labelled clip of the collection NAME in ROOT.
+
+    flow_images=DIR of evaluate takes them. The same command run again goes on where it was; exit
+    code 1 where a clip could not be seen.
+    """
+    from pipelines.flow_pictures import write
+    from pipelines.progress import Progress
+
+    with stoppable("computed flow is kept"), bad_input():
+        done = write(
+            collection_named(name).name,
+            root,
+            out,
+            flow=flow,
+            size=size,
+            cache=store,
+            workers=workers,
+            progress=Progress("flows", done=None),
+        )
+    say_lost(done.left_out, done.failed)
+    if done.stand_in:
+        say(f"STAND-IN: rendered people in {root}, and nothing about micro-expressions")
+    counted = (done.written, len(done.left_out), len(done.failed))
+    say("{} pictures; {} left out, {} failed".format(*counted))
+    click.echo(out)
+    if done.failed:
+        raise SystemExit(1)
 
 
 # Options that both trainings have.

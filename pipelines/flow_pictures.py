@@ -38,11 +38,13 @@ STAND_IN = "STAND-IN. Flow pictures of rendered people; they say nothing about a
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a run came to."""
+    """What a run came to: ``left_out`` cannot have a picture, ``failed`` could not be seen."""
 
     out: Path
     written: int
     left_out: tuple[LeftOut, ...]
+    failed: tuple[LeftOut, ...]
+    stand_in: bool
 
 
 def write(
@@ -86,10 +88,10 @@ def write(
             for example in found.examples
             if not _can_be_named(example)
         ),
-        *seen.left_out,
     )
     if not len(seen):
-        first = f"; the first: {left_out[0].key}: {left_out[0].reason}" if left_out else ""
+        lost = (*seen.left_out, *left_out)
+        first = f"; the first: {lost[0].key}: {lost[0].reason}" if lost else ""
         raise ValueError(f"{root}: no clip of {name} makes a flow picture{first}")
     folder = out / flow_images.ALL
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,9 +114,10 @@ def write(
             "pictures": len(seen),
             "stand_in": stand_in,
             "left_out": [list(one) for one in left_out],
+            "failed": [list(one) for one in seen.left_out],
         },
     )
-    return Pictures(out, len(seen), left_out)
+    return Pictures(out, len(seen), left_out, seen.left_out, stand_in)
 
 
 def _begin(out: Path, told: dict[str, Any]) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from PIL import Image
 
+from mie_x.cli import main
 from mie_x.datasets import flow_images
 from mie_x.datasets.collection import MARK
 from pipelines import flow_pictures
@@ -86,3 +88,61 @@ def test_pictures_of_a_stand_in_are_a_stand_in(cache: Path, tmp_path: Path) -> N
     flow_pictures.write("casme2", root, tmp_path / "out", flow="farneback", cache=cache)
     assert all(picture.stand_in for picture in flow_images.read(tmp_path / "out"))
     assert json.loads((tmp_path / "out/flow.json").read_text())["stand_in"]
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def mie_x(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_the_command_tells_what_is_missing_and_ends_with_1_where_a_clip_could_not_be_seen(
+    casme2: Path, cache: Path, tmp_path: Path
+) -> None:
+    done = mie_x(
+        "flow", "casme2", casme2, "--out", tmp_path / "out", "--flow", "farneback",
+        "--size", 56, "--store", cache, "--workers", 1,
+    )  # fmt: skip
+    assert done.exit_code == 1, done.output
+    assert done.stdout == f"{tmp_path / 'out'}\n"
+    first, second, last = done.stderr.splitlines()
+    assert first.startswith("casme2/sub02/EP03: its emotion 'others'")
+    assert second.startswith("casme2/sub03/EP04: no face")
+    assert last == "3 pictures; 1 left out, 1 failed"
+    told = json.loads((tmp_path / "out" / "flow.json").read_text())
+    assert (told["flow"], told["size"]) == ("farneback", 56)
+
+
+def test_where_every_labelled_clip_has_its_picture_the_command_ends_with_0(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = lay_out(tmp_path / "root")
+    for path in (root / "CASME2_RAW_selected" / "sub03" / "EP04").iterdir():
+        path.write_bytes((root / "CASME2_RAW_selected/sub01/EP01" / path.name).read_bytes())
+    monkeypatch.setenv("MIEX_CACHE", str(tmp_path / "kept"))
+    done = mie_x(
+        "flow", "casme2", root, "--out", tmp_path / "out", "--flow", "farneback", "--workers", 1
+    )
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[-1] == "4 pictures; 1 left out, 0 failed"
+    assert any((tmp_path / "kept" / "views").rglob("values.npy"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("casme9", "."), "no collection 'casme9'"),
+        (("casme2", "nowhere"), "nowhere"),
+        (("casme2", ".", "--flow", "dense"), "dense"),
+        (("casme2", ".", "--size", "0"), "size"),
+    ],
+)
+def test_bad_input_of_the_command_ends_with_2_and_writes_nothing(
+    arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = mie_x("flow", *arguments, "--out", "out")
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert list(tmp_path.rglob("*.png")) == []
