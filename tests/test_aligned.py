@@ -155,3 +155,14 @@ def test_the_detector_is_sure_of_faces_and_of_nothing_else() -> None:
 def test_an_alignment_goes_from_process_to_process() -> None:
     found = find_alignment(ONSET)
     assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_frames_looked_at_together_are_as_sure_as_one_by_one() -> None:
+    """Blank, noisy and faceless ones among them: each as if it were alone."""
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    faces = [rendered(6, seed=9)[n].image() for n in range(6)]
+    pictures = np.stack([*faces[:3], np.zeros_like(noise), noise, *faces[3:], faces[0][::-1]])
+    together = sureness(pictures)
+    alone = np.concatenate([sureness(picture[None]) for picture in pictures])
+    assert together == pytest.approx(alone, abs=2e-4)

@@ -187,7 +187,7 @@ def test_clips_cut_from_one_recording_may_share_frames(collection: Collection, r
 def test_what_was_found_of_many_is_one_line(collection: Collection) -> None:
     many = tuple(Finding("excluded", f"c{n}", "a still picture") for n in range(900))
     few = tuple(Finding("odd", f"c{n}", "no date") for n in range(2))
-    checked = Checked(900, False, {}, {}, (*many, *few))
+    checked = Checked(900, False, {}, {}, {}, (*many, *few))
     assert list(lines(collection, checked))[2:] == [
         "excluded: 900",
         "  900 times: a still picture (c0, c1, c2 and 897 more)",

@@ -19,7 +19,7 @@ from PIL import Image
 
 from mie_x.faces import MARGIN, Align, matrix_of
 from mie_x.faces.detection import Detector
-from mie_x.faces.pictures import Matrix, UnusablePicture, part_seen
+from mie_x.faces.pictures import Matrix, part_seen
 from mie_x.records import SIZE, Frames
 
 
@@ -82,15 +82,7 @@ def aligned(frames: Iterable[Frames], alignment: Alignment, *, size: int = SIZE)
 
 def sureness(pictures: Frames, *, device: str = "cpu") -> NDArray[np.float32]:
     """How sure the detector is that each of (T, H, W, 3) pictures shows a face: (T,) in [0, 1]."""
-    detector = _detector(device)
-
-    def of(picture: Frames) -> float:
-        try:
-            return detector(picture).probability
-        except UnusablePicture:  # it stumbled over what it took for a face beyond the edge
-            return 0.0
-
-    return np.array([of(picture) for picture in pictures], np.float32)
+    return np.array(_detector(device).probabilities(pictures), np.float32)
 
 
 class _Resampling:

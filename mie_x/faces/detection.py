@@ -56,7 +56,7 @@ class Detector:
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
-        self._mtcnn: Any = None
+        self._networks: dict[bool, Any] = {}
 
     @property
     def settings(self) -> str:
@@ -90,20 +90,54 @@ class Detector:
                 )
         return Detection(size=(width, height), faces=0, probability=round(best, 4))
 
+    def probabilities(self, pictures: Frames) -> list[float]:
+        """``probability`` of each of (N, H, W, 3) pictures, of at most 320 px, looked at together.
+
+        The same as one by one, several times as fast. ``UnusablePicture`` counts as 0.
+        """
+        side, smallest = LOOKS[0]
+        found: list[float | None] = [None] * len(pictures)
+        if len(pictures) > 1 and smallest <= max(pictures.shape[1:3]) <= side:
+            try:
+                with one_thread():
+                    network = self._network(smallest, together=True)
+                    boxes, probabilities = network.detect(pictures)
+            except (IndexError, ValueError, RuntimeError):  # a candidate of one spoils all
+                pass
+            else:
+                found = [_largest(*each) for each in zip(boxes, probabilities, strict=True)]
+        return [
+            self._alone(picture) if probability is None else probability
+            for picture, probability in zip(pictures, found, strict=True)
+        ]
+
+    def _alone(self, picture: Frames) -> float:
+        try:
+            return self(picture).probability
+        except UnusablePicture:  # it stumbled over what it took for a face beyond the edge
+            return 0.0
+
+    def _network(self, smallest: int, *, together: bool = False) -> Any:
+        """MTCNN; for many pictures TOGETHER one of its own, with its memory laid out for them."""
+        if together not in self._networks:
+            import torch
+            from facenet_pytorch import MTCNN
+
+            network = MTCNN(keep_all=True, device=torch.device(self.device))
+            for part in (network.pnet, network.rnet, network.onet) if together else ():
+                part.to(memory_format=torch.channels_last)  # half the time on a CPU
+            self._networks[together] = network
+        self._networks[together].min_face_size = smallest
+        return self._networks[together]
+
     def _detect(
         self, picture: Frames, smallest: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Boxes (N, 4), probabilities (N,) and points (N, 5, 2) of all candidates."""
-        import torch
-
-        if self._mtcnn is None:
-            from facenet_pytorch import MTCNN
-
-            self._mtcnn = MTCNN(keep_all=True, device=torch.device(self.device))
-        self._mtcnn.min_face_size = smallest
+        network = self._network(smallest)
         try:
             with one_thread():
-                boxes, probabilities, points = self._mtcnn.detect(picture, landmarks=True)
+                boxes, probabilities, points = network.detect(picture, landmarks=True)
         except (IndexError, ValueError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "non-empty list" not in str(error):
                 raise  # the device's trouble, not the picture's
@@ -112,6 +146,18 @@ class Detector:
         if boxes is None:
             return np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2))
         return boxes.astype(float), probabilities.astype(float), points.astype(float)
+
+
+def _largest(boxes: Any, probabilities: Any) -> float | None:
+    """Probability of the largest certain face of a picture; None where none is certain."""
+    if boxes is None:
+        return None
+    boxes, probabilities = boxes.astype(float), probabilities.astype(float)
+    certain = probabilities >= PROBABILITY
+    if not certain.any():
+        return None
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return round(float(probabilities[np.where(certain, areas, -np.inf).argmax()]), 4)
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
