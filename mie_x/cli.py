@@ -735,6 +735,96 @@ def evaluate(what: str, out: Path, **options: Any) -> None:
 
 
 @main.command()
+@click.option(
+    "--study",
+    required=True,
+    metavar="NAME",
+    help="table1, table2, sources, diversity, pose, alpha-beta or intensity.",
+)
+@click.option(
+    "--real",
+    multiple=True,
+    required=True,
+    metavar="NAME=ROOT",
+    help="Collection; the first is tested, others are pre-trained on in table1. In table2 mmew and "
+    "samm are tested (repeatable).",
+)
+@click.option("--synthetic", metavar="DIR", help="Synthetic dataset that the study takes apart.")
+@click.option("--beside", metavar="WHAT", help="In table1, macro-expressions: ckplus=ROOT.")
+@click.option("--sources", metavar="NAMES", help="AU sources to take, with commas. Default: all.")
+@click.option("--out", type=PATH, default=Path("studies"), show_default=True, metavar="DIR")
+@click.option(
+    "--protocol",
+    type=click.Choice(["loso", "compmie3", "mmew5", "samm5", "lodo"]),
+    help="Who is tested when. Default: compmie3; in table2 mmew5 and samm5.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
+@click.option("--before-epochs", type=click.IntRange(min=1), metavar="N", help=PUBLISHED)
+@click.option(
+    "--direct/--no-direct",
+    default=True,
+    show_default=True,
+    help="Test what was pre-trained as it is, too.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="In sources, of every mix; whole identities. Default: all, so that sizes differ.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of what is chosen, and of datasets that are made.",
+)
+@click.option(
+    "--ids",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="In alpha-beta and intensity, identities of the datasets that are made.",
+)
+@click.option("--faces", type=PATH, metavar="DIR", help="Their photographs. Default: rendered.")
+@click.option(
+    "--mie", type=PATH, multiple=True, metavar="WHAT", help="Their AUs, as generate takes them."
+)
+@click.option(
+    "--mae", type=PATH, multiple=True, metavar="WHAT", help="Their AUs, as generate takes them."
+)
+@click.option(
+    "--apart",
+    multiple=True,
+    metavar="CORPUS",
+    help="Corpus of the AUs that films none of the people tested (repeatable).",
+)
+@training_options
+def ablate(
+    study: str, real: tuple[str, ...], seeds: int, apart: tuple[str, ...], **options: Any
+) -> None:
+    """Run a study of the paper: which part of the synthetic set does what.
+
+    Without the synthetic set, and with it in parts; the paper's figures beside ours. The same
+    command run again goes on; what one study has run is not run again by another.
+    """
+    from mie_x.shards import Unusable
+    from pipelines.ablate import Given
+    from pipelines.ablate import ablate as run
+
+    with stoppable("finished folds are kept"), bad_input((ValueError, OSError, Unusable)):
+        named = {what.partition("=")[0]: what for what in real}
+        if len(named) < len(real):
+            raise ValueError("--real: give each collection once, NAME=ROOT")
+        options["device"] = device_named(options["device"])
+        if options["sources"] is not None:
+            options["sources"] = split_sources(options["sources"])
+        given = Given(real=named, **options)
+        folder = run(study, given, seeds=seeds, apart=apart)
+    click.echo(folder / "report.md")
+
+
+@main.command()
 @click.argument("weights", type=PATH)
 @click.argument("clip", type=PATH, nargs=-1, required=True, metavar="{ONSET APEX | CLIP}")
 @click.option("--onset", type=int, metavar="N", help="Frame of CLIP. Default: its first.")
