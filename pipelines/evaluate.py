@@ -13,7 +13,8 @@ Cells and pre-trained weights are files in OUT, named by all that they depend on
 
     OUT/cells/<hash>.json                scores of the test fold, what was dropped, seconds
     OUT/pretrained/<hash>.safetensors    one for all folds that drop the same samples
-    OUT/reports/<arm>.json, .csv, .png   one pooled report an arm, its predictions, its confusion
+    OUT/reports/<arm>.json, .csv, .png   one pooled report an arm, its predictions, its confusion;
+                                         those of an earlier call's other arms are taken away
     OUT/report.md                        all arms, their differences, what was dropped and left out
 
 so that a stopped run goes on, and a cell is run once, whatever it is asked for again with.
@@ -48,7 +49,7 @@ from mie_x.whole import write_json, write_text
 from pipelines import examples
 from pipelines.examples import Example, Found, LeftOut
 from pipelines.extract import named_collection
-from pipelines.views import Recipe, Seen, look
+from pipelines.views import FORMS, VIEWS, Recipe, Seen, look
 from recognizers import DESCRIPTORS, RECOGNIZERS, training, weights
 from recognizers.training import Examples, Fitted
 
@@ -174,6 +175,10 @@ def data_of(
             first = ": ".join(seen.left_out[0])
             raise ValueError(f"{name}: nothing can be seen of it; the first: {first}")
         name = f"{name}, {len(seen.left_out)} of them not seen"
+    forms = [FORMS[VIEWS[view][0]] for view in seen.views]
+    framed = any(example.pool.gives == "frames" for example in seen.examples)
+    if framed and recipe.flow != Recipe().flow and any("flow" in form.recipe for form in forms):
+        name = f"{name}, {recipe.flow} flow"
     return Data(name, seen, (*left_out, *seen.left_out))
 
 
@@ -417,6 +422,11 @@ class _Plan:
         before, dropped = self._kept(arm.before, tested)
         beside, dropped_beside = self._kept(arm.beside, tested)
         dropped = _sum([dropped, dropped_beside])
+        if before is not None and not len(before.seen):
+            raise ValueError(
+                f"{before.name}: in fold {fold.name} nothing is left to pre-train on, since all of "
+                "it moves as the people tested there"
+            )
         for seed in self.seeds:
             begun = None if before is None else self._pretraining(arm, before, seed)
             told = {
@@ -699,6 +709,10 @@ def _write(
         report.write_report(one, path, seed=0)
         report.write_predictions(one, path.with_suffix(".csv"))
         report.draw_confusion(one, path.with_suffix(".png"))
+    written = {_slug(name) for name in named}
+    for path in folder.iterdir():
+        if path.suffix in (".json", ".csv", ".png") and path.stem not in written:
+            path.unlink()
     lines = [
         report.markdown(list(named.values()), seed=0, comparisons=done.comparisons),
         "## What the leak guard dropped\n",

@@ -34,10 +34,11 @@ from pipelines.evaluate import (
     data_of,
     evaluate,
     found_in,
+    views_of,
 )
 from pipelines.examples import Example, LeftOut, of_flow_pictures
 from pipelines.views import Recipe, Seen
-from recognizers import DESCRIPTORS, RECOGNIZERS, training
+from recognizers import DESCRIPTORS, RECOGNIZERS, training, weights
 from tests.conftest import make_dataset
 from tests.test_cli import mie_x
 from tests.test_examples import film
@@ -121,6 +122,7 @@ def contents(out: Path) -> dict[str, bytes]:
 # -- planted leaks -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_leak_would_give_everything_and_the_guard_leaves_chance(
     tmp_path: Path, store: Path
 ) -> None:
@@ -309,6 +311,36 @@ def test_a_clip_that_is_there_twice_or_a_class_that_is_not_stops_the_run(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_fold_that_leaves_nothing_to_learn_from_stops_the_run(real: Data, tmp_path: Path) -> None:
+    made = moved(real, [Origin("casme2", "1", "a"), Origin("casme2", "sub01", "b")])
+    with pytest.raises(ValueError, match="made: in fold casme2/sub01 nothing is left"):
+        run([quick("made", made)], real, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("recognizer", [NET, "apexme"])
+def test_no_weights_that_were_learned_elsewhere_are_taken(
+    recognizer: str, real: Data, tmp_path: Path
+) -> None:
+    """A file of weights tells nobody of whom they learned from: no arm begins with one."""
+    path = tmp_path / "learned.safetensors"
+    fitted = training.fit(NET, real.seen, classes=tuple(LABELS), seed=0, epochs=1)
+    weights.save(path, fitted, trained_on="everybody", stand_in=True)
+    with pytest.raises(ValueError, match=r"no trunk that|choose None or 'imagenet'"):
+        run([Arm("it", recognizer, weights=str(path), epochs=1)], real, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_weights_is_no_dataset_to_pre_train_on(
+    pictures: Path, store: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "learned.safetensors"
+    path.write_bytes(b"weights")
+    done = mie_x(*asked(pictures, store, tmp_path / "out", "--pretrain", path))
+    assert (done.exit_code, len(done.stderr.strip().splitlines())) == (2, 1), done.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_are_shared_by_folds_that_drop_the_same(real: Data, tmp_path: Path) -> None:
     apart = moved(real, [Origin("stand-in-mie", "x", "a"), None])
     run([quick("made", apart)], real, tmp_path / "one")
@@ -435,6 +467,15 @@ def test_cells_of_another_setting_are_never_mixed_in(real: Data, tmp_path: Path)
     run([quick(epochs=3)], real, tmp_path / "new", **options)
     assert contents(tmp_path / "old") == contents(tmp_path / "new")
     assert len(cells(tmp_path / "old")) == 3 + 6
+
+
+def test_reports_of_another_call_do_not_lie_beside(real: Data, tmp_path: Path) -> None:
+    run([quick(), quick("made", moved(real, ALIASES))], real, tmp_path, oracle=True)
+    assert len(list((tmp_path / "reports").iterdir())) == 4 * 3
+    run([Arm("without", "ststnet", epochs=1)], real, tmp_path)
+    names = ["without.csv", "without.json", "without.png"]
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == names
+    assert predictions(tmp_path).recognizer == "ststnet"
 
 
 def changed(real: Data, **options: Any) -> Data:
@@ -769,7 +810,8 @@ def test_the_whole_chain(recognizer: str, filmed: Path, chain: Path, tmp_path: P
     for name in names:
         told = predictions(tmp_path / "out", name)
         assert (told.recognizer, told.stand_in, len(told.rows)) == (recognizer, True, 6)
-        assert told.data == "clips (6 clips), stand-in"
+        other = any("flow" in view for view in views_of(recognizer))
+        assert told.data == "clips (6 clips), stand-in" + ", farneback flow" * other
         assert ("made (exp, mie; " in told.trained_on) == (name != "without")
     assert len(list((tmp_path / "out/pretrained").iterdir())) == 1
     text = (tmp_path / "out/report.md").read_text()
