@@ -1,7 +1,8 @@
 """Weights of a recognizer: learned from a synthetic dataset, then from real clips.
 
 Whether they are worth anything is for ``pipelines.evaluate`` to say, which trains its own, fold by
-fold. What these have learned from is in the file: its ``trained_on`` and ``stand_in``.
+fold, and takes none of these: what they have learned from is in the file, its ``trained_on`` and
+``stand_in``, but not of which people.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def pretrain(
     fitted = evaluate.pretrain(
         recognizer, data.seen, seed=seed, **(options | _run(out, device, workers))
     )
-    return _write(out, fitted, trained_on=name, stand_in=data.stand_in)
+    return _write(out, fitted, trained_on=data.name, stand_in=data.stand_in)
 
 
 def finetune(
@@ -80,7 +81,7 @@ def finetune(
         epochs=epochs,
         **_run(out, device, workers),
     )
-    told = f"{before.trained_on}, then {name}"
+    told = f"{before.trained_on}, then {data.name}"
     return _write(out, fitted, trained_on=told, stand_in=before.stand_in or data.stand_in)
 
 
