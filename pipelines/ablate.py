@@ -66,8 +66,8 @@ SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 an eighth of all samples hardly anybody is lost, so that these vary and identities do not."""
 
 FRONTAL = 0.07
-"""Least turn (``turn_of``) of a face that is not frontal: 10 degrees to a side. Measured on rendered
-faces of four people turned by 5, 10, 15, 20, 30 degrees: .03, .07, .11, .16, .21 (means)."""
+"""Least turn (``turn_of``) of a face that is not frontal: 10 degrees to a side. Measured on four
+rendered people, turned by 5, 10, 15, 20, 30 degrees: .03, .07, .11, .16, .21 (means)."""
 
 MMEW = ("happiness", "surprise", "anger", "disgust", "fear", "sadness")
 SAMM = ("anger", "happiness", "surprise", "fear", "disgust")

@@ -64,6 +64,7 @@ class Drawn:
 
     name: str
     stand_in: bool
+    corpus: str = "corpus"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -71,7 +72,7 @@ class Drawn:
 
     def draw(self, label: int, rng: np.random.Generator) -> Motion:
         onset, apex = rng.random((2, len(AUS)), np.float32)
-        origin = Origin("corpus", f"s{rng.integers(9)}", "clip") if self.name == "mie" else None
+        origin = Origin(self.corpus, f"s{rng.integers(9)}", "clip") if self.name == "mie" else None
         return Motion(onset, apex, label, "word", self.name, origin)
 
 
@@ -93,12 +94,14 @@ def make_dataset(
     frames: int = 2,
     course: str = "rise",
     sources: Sequence[str] = ("mie", "exp"),
+    corpus: str = "corpus",
 ) -> Path:
     """Finish a dataset in OUT, without a generator: its frames are noise.
 
+    "mie" moves as s0 to s8 of CORPUS did.
     One sample failed ("b", exp, surprise), and one picture, of "größe", was left out.
     """
-    drawn = {name: Drawn(name, stand_in=name == "mie") for name in sources}
+    drawn = {name: Drawn(name, stand_in=name == "mie", corpus=corpus) for name in sources}
     settings = {
         "mie_x": "0.1.0",
         "code_sha256": "c" * 64,
