@@ -713,7 +713,7 @@ def finetune(weights: Path, what: str, out: Path, seed: int, **options: Any) -> 
     "--apart",
     multiple=True,
     metavar="CORPUS",
-    help="Corpus of the AUs that films none of the people tested (repeatable).",
+    help="Corpus whose people no other corpus here has filmed (repeatable).",
 )
 @training_options
 def evaluate(what: str, out: Path, **options: Any) -> None:
