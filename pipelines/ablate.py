@@ -926,27 +926,25 @@ def _drawn(study: Study, recognizer: str, title: str, done: Done) -> Figure:
 
     score = study.scores[0]
     most = max(len(told) for _, told in done)
+    printed = [_printed(study, recognizer, trial) for trial, _ in done]
+    panels = 2 if any(printed) else 1
     figure = Figure(figsize=(9, (1.5 + 0.35 * most) * len(done) + 0.6), layout="constrained")
     figure.suptitle("\n".join(textwrap.wrap(title, 100)), fontsize=9, parse_math=False)
-    for ours, (trial, told) in zip(
-        figure.subplots(len(done), 2, squeeze=False, sharey="row"), done, strict=True
-    ):
-        names = [one.arm.name for one in told]
-        at = np.arange(len(names))
-        for place, one in zip(at, told, strict=True):
-            of = one.figures["scores"][score]
+    rows = figure.subplots(len(done), panels, squeeze=False, sharey="row")
+    for axes, (trial, told), papers in zip(rows, done, printed, strict=True):
+        axes[0].set_yticks(range(len(told)), [one.arm.name for one in told], parse_math=False)
+        axes[0].invert_yaxis()
+        axes[0].set_title(f"ours, {trial.name}, {trial.protocol}: pooled, 95 %", fontsize=8)
+        if panels == 2:
+            axes[1].set_title(f"the paper's, {study.place}: mean of folds, ± sd", fontsize=8)
+        for panel in axes:
+            panel.set_xlabel(score)
+        for place, one in enumerate(told):
+            of, paper = one.figures["scores"][score], papers.get((one.arm.name, score))
             low, high = of["interval"] or (of["mean"], of["mean"])
-            ours[0].plot([low, high], [place, place], color="tab:blue", linewidth=1)
-            ours[0].plot(of["mean"], place, "o", color="tab:blue")
-        printed = _printed(study, recognizer, trial)
-        for place, name in zip(at, names, strict=True):
-            if (paper := printed.get((name, score))) is not None:
+            axes[0].plot([low, high], [place, place], color="tab:blue", linewidth=1)
+            axes[0].plot(of["mean"], place, "o", color="tab:blue")
+            if paper is not None:
                 sd = (paper.sd or 0) / 100
-                ours[1].errorbar(paper.value / 100, place, xerr=sd, fmt="s", color="tab:gray")
-        ours[0].set_yticks(at, names, parse_math=False)
-        ours[0].invert_yaxis()
-        ours[0].set_title(f"ours, {trial.name}, {trial.protocol}: pooled, 95 %", fontsize=8)
-        ours[1].set_title(f"the paper's, {study.place}: mean of folds, ± sd", fontsize=8)
-        for axes in ours:
-            axes.set_xlabel(score)
+                axes[1].errorbar(paper.value / 100, place, xerr=sd, fmt="s", color="tab:gray")
     return figure

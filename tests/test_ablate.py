@@ -430,6 +430,30 @@ def test_emotions_are_told_apart_after_three_classes_and_a_stand_in_says_so(
     assert (folder / "report.md").read_text().startswith(f"# {STAND_IN}: Table 2")
 
 
+@pytest.mark.slow
+def test_what_the_paper_prints_has_columns_of_its_own(asked: Given, samm: Path) -> None:
+    """ApexME on SAMM: 41.3 and 46.4 % at the last epoch, 54.9 and 60.3 % at the best."""
+    given = replace(
+        asked, recognizer="apexme", real={"samm": f"samm={samm}"}, sources=("exp",)
+    )  # fmt: skip
+    folder = ablate("table2", given, seeds=1, progress=False)
+    lines = (folder / "report.md").read_text().splitlines()
+    (head,) = [line.split(" | ") for line in lines if line.startswith("| arm |")]
+    for arm, printed in (("none", "0.413 ± 0.006"), ("MiE-X", "0.464 ± 0.007")):
+        (row,) = [line.split(" | ") for line in lines if line.startswith(f"| {arm} |")]
+        cells = dict(zip(head, row, strict=True))
+        assert cells["accuracy, paper's"] == printed
+        assert cells["accuracy, ours"] != printed
+        assert cells["UF1, paper's"] == "-"
+    assert "| apexme | MiE-X | samm | accuracy | 0.603 ± 0.011 |  | best |" in lines
+    with (folder / "results.csv").open() as file:
+        papers = [(row["arm"], row["score"], row["paper"]) for row in csv.DictReader(file)]
+    assert papers == [
+        ("none", "accuracy", "0.413000"), ("none", "UF1", ""),
+        ("MiE-X", "accuracy", "0.464000"), ("MiE-X", "UF1", ""),
+    ]  # fmt: skip
+
+
 def test_an_svm_is_tested_direct_and_the_rest_is_told(asked: Given, samm: Path) -> None:
     given = replace(
         asked, recognizer="lbp-top", real={"samm": f"samm={samm}"},
