@@ -7,6 +7,7 @@ ours keeps its traceback.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import signal
@@ -617,15 +618,20 @@ FLOW = click.option(
     show_default=True,
     help="Kind of optical flow, for recognizers that see it.",
 )
+FLOW_OF_WEIGHTS = click.option(
+    "--flow",
+    type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
+    help="Kind of optical flow. Default: that of the weights.",
+)
 
 
-def training_options(command: Any) -> Any:
+def training_options(command: Any, *, flow: Any = FLOW) -> Any:
     """Options of every verb that trains a recognizer or tests one."""
     for option in reversed(
         [
             click.option("--recognizer", required=True, metavar="NAME", help="See: recognizers."),
             click.option("--epochs", type=click.IntRange(min=1), metavar="N", help=PUBLISHED),
-            FLOW,
+            flow,
             click.option(
                 "--imagenet", is_flag=True, help="Begin trunks with torchvision's weights."
             ),
@@ -679,7 +685,7 @@ def pretrain(dataset: Path, out: Path, sources: str | None, seed: int, **options
 @click.argument("what")
 @click.option("--out", type=PATH, default=Path("finetuned.safetensors"), show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
-@training_options
+@functools.partial(training_options, flow=FLOW_OF_WEIGHTS)
 def finetune(weights: Path, what: str, out: Path, seed: int, **options: Any) -> None:
     """Train on with the pre-trained WEIGHTS on all of WHAT, such as casme2=ROOT.
 
@@ -831,14 +837,14 @@ def ablate(
 @click.option(
     "--apex", type=int, metavar="N", help="Frame of CLIP. Default: where strain is largest."
 )
-@FLOW
+@FLOW_OF_WEIGHTS
 @click.option("--picture", type=PATH, metavar="PNG", help="Draw onset, apex, and Grad-CAM.")
 @click.option("--json", "as_json", is_flag=True, help="All that is told, as JSON.")
 def predict(weights: Path, clip: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Say what the recognizer in WEIGHTS takes a clip for: classes and scores, the largest first.
 
     The clip is two pictures, ONSET and APEX, or CLIP, a video (frames count from 1) or a folder of
-    frames (by the numbers in their names). --flow as in the training. Scores are no probabilities.
+    frames (by the numbers in their names). Scores are no probabilities.
     """
     import json
     from dataclasses import asdict

@@ -31,6 +31,7 @@ from mie_x.report import STAND_IN
 from pipelines import cams
 from pipelines.evaluate import views_of
 from pipelines.examples import MOST, Example, Read, Rows
+from pipelines.pretrain import of_training
 from pipelines.views import Recipe, look
 from recognizers import training, weights
 from recognizers.views import five_to_68, mean_roi
@@ -82,7 +83,7 @@ def predict(
     *,
     onset: int | None,
     apex: int | None,
-    flow: str,
+    flow: str | None,
     picture: Path | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Answer:
@@ -90,11 +91,11 @@ def predict(
 
     ONSET and APEX are frame numbers of a video (from 1) or of a folder (those in the files' names):
     by default the first frame, and the one that ``most_strained`` finds, of which PROGRESS is told.
-    FLOW is one of ``mie_x.flow.FLOWS``: that of the training. PICTURE is written as PNG: onset,
+    FLOW is that of the training; None: as the weights tell. PICTURE is written as PNG: onset,
     apex, Grad-CAM. ValueError, with the path, where the clip cannot be used.
     """
     loaded = weights.load(file)
-    fitted = loaded.fitted
+    fitted, flow = loaded.fitted, of_training(loaded, flow)
     if picture is not None:
         cams.network_of(fitted)
     footage, onset, apex = _clip(given, onset, apex)

@@ -17,6 +17,7 @@ from pipelines.evaluate import data_of, found_in
 from pipelines.progress import Progress
 from pipelines.views import Recipe
 from recognizers import DESCRIPTORS, training, weights
+from recognizers.weights import Loaded
 
 
 def pretrain(
@@ -46,7 +47,7 @@ def pretrain(
     fitted = evaluate.pretrain(
         recognizer, data.seen, seed=seed, **(options | _run(out, device, workers))
     )
-    return _write(out, fitted, trained_on=data.name, stand_in=data.stand_in)
+    return _write(out, fitted, trained_on=data.name, stand_in=data.stand_in, flow=flow)
 
 
 def finetune(
@@ -57,17 +58,21 @@ def finetune(
     recognizer: str,
     seed: int,
     epochs: int | None,
-    flow: str,
+    flow: str | None,
     imagenet: bool,
     store: Path | None,
     workers: int,
     device: str,
 ) -> Path:
-    """Train the weights START of RECOGNIZER on all of WHAT, and write OUT."""
+    """Train the weights START of RECOGNIZER on all of WHAT, and write OUT.
+
+    FLOW is that of START where None is given.
+    """
     _refuse_what_is_there(out)
     if recognizer in DESCRIPTORS or imagenet:
         raise ValueError("only networks are fine-tuned, and they begin with the weights given")
     before = weights.load(start)
+    flow = of_training(before, flow)
     name, found = found_in(what)
     data = data_of(
         name, found.examples, recognizer, recipe=Recipe(flow), store=store, workers=workers
@@ -82,7 +87,15 @@ def finetune(
         **_run(out, device, workers),
     )
     told = f"{before.trained_on}, then {data.name}"
-    return _write(out, fitted, trained_on=told, stand_in=before.stand_in or data.stand_in)
+    stand_in = before.stand_in or data.stand_in
+    return _write(out, fitted, trained_on=told, stand_in=stand_in, flow=flow)
+
+
+def of_training(loaded: Loaded, flow: str | None) -> str:
+    """The kind of flow that LOADED has learned to see; ValueError where FLOW is another one."""
+    if flow is not None and loaded.flow is not None and flow != loaded.flow:
+        raise ValueError(f"--flow {flow}: these weights were trained on {loaded.flow} flow")
+    return flow or loaded.flow or Recipe().flow
 
 
 def _refuse_what_is_there(out: Path) -> None:
@@ -99,8 +112,8 @@ def _run(out: Path, device: str, workers: int) -> dict[str, Any]:
     }
 
 
-def _write(out: Path, fitted: training.Fitted, *, trained_on: str, stand_in: bool) -> Path:
+def _write(out: Path, fitted: training.Fitted, **told: Any) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
-    weights.save(out, fitted, trained_on=trained_on, stand_in=stand_in)
+    weights.save(out, fitted, **told)
     out.with_name(out.name + ".checkpoint").unlink(missing_ok=True)
     return out

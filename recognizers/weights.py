@@ -44,6 +44,7 @@ FACTS: dict[str, tuple[type, ...]] = {
     "replaced": (list,),
     "pretrained_on": (str, type(None)),
     "trained_on": (str,),
+    "flow": (str, type(None)),
     "stand_in": (bool,),
 }
 
@@ -56,13 +57,17 @@ class Loaded:
     sha256: str
     trained_on: str
     stand_in: bool
+    flow: str | None = None
 
 
-def save(path: Path, fitted: Fitted, *, trained_on: str, stand_in: bool) -> str:
+def save(
+    path: Path, fitted: Fitted, *, trained_on: str, stand_in: bool, flow: str | None = None
+) -> str:
     """Write FITTED to PATH, whole or not at all; returns the file's SHA-256.
 
     TRAINED_ON says all that it has learned from, STAND_IN that this was no real person's
-    micro-expressions.
+    micro-expressions. FLOW is the kind that it was shown, one of ``mie_x.flow.FLOWS``: of another
+    kind it would see another movement.
     """
     tensors = _tensors(fitted)
     for name, tensor in tensors.items():
@@ -81,6 +86,7 @@ def save(path: Path, fitted: Fitted, *, trained_on: str, stand_in: bool) -> str:
         "pretrained_on": fitted.pretrained_on,
         "trained_on": trained_on,
         "stand_in": stand_in,
+        "flow": flow,
     }
     content = to_bytes(tensors, metadata={ENTRY: json.dumps(metadata, sort_keys=True)})
     write_bytes(path, content)
@@ -128,7 +134,7 @@ def load(path: Path) -> Loaded:
         steps=told["steps"],
         replaced=tuple(told["replaced"]),
     )
-    return Loaded(fitted, sha256, told["trained_on"], told["stand_in"])
+    return Loaded(fitted, sha256, told["trained_on"], told["stand_in"], told["flow"])
 
 
 def _tensors(fitted: Fitted) -> dict[str, Tensor]:

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from PIL import Image
 
+from mie_x.faces import rendered
 from pipelines import evaluate
 from pipelines.evaluate import data_of, found_in
 from pipelines.views import Recipe
@@ -202,3 +204,16 @@ def test_a_training_that_is_stopped_says_how_it_goes_on(world: Path, tmp_path: P
     assert "mie-x pretrain " in said
     assert "Traceback" not in said
     assert not out.exists()
+
+
+def test_weights_tell_which_flow_they_know_and_see_no_other(world: Path, tmp_path: Path) -> None:
+    file = world / f"{NET}.safetensors"
+    assert weights.load(file).flow == FLOW
+    done = tune(world, tmp_path / "x.safetensors", "--flow", "tvl1")
+    assert done.exit_code == 2 and "trained on farneback flow" in done.stderr
+    frames = [tmp_path / "onset.png", tmp_path / "apex.png"]
+    for number, path in enumerate(frames):
+        Image.fromarray(rendered(1, seed=number)[0].image()).save(path)
+    asked = mie_x("predict", file, *frames, "--flow", "tvl1")
+    assert asked.exit_code == 2 and "trained on farneback flow" in asked.stderr
+    assert mie_x("predict", file, *frames).exit_code == 0
