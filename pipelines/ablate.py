@@ -342,8 +342,10 @@ def _table1(given: Given) -> list[Trial]:
         beside = given.data(given.beside, kinds=("macro",))
         arms.append(given.arm("none, CK+ beside", beside=beside))
     for name, collection in REAL_SETS.items():
-        if collection not in given.real or collection == given.tested:
-            not_run.append((name, f"--real {collection}=ROOT was not given, beside the tested one"))
+        if collection == given.tested:
+            not_run.append((name, "it is tested"))
+        elif collection not in given.real:
+            not_run.append((name, f"--real {collection}=ROOT was not given"))
         elif given.svm:
             not_run.append((name, no_tuning))
         else:
@@ -831,8 +833,8 @@ def _markdown(study: Study, recognizer: str, title: str, done: Done) -> str:
     blocks = [
         f"# {title}",
         "Ours: pooled over folds, mean over the seeds ± standard deviation, and its 95 % interval; "
-        "beside it the mean of the folds' own scores, which is what the paper prints. The paper's "
-        f"({study.place}, Liu et al., ECCV 2022) are of other data: compare differences, not "
+        "beside it the mean of the folds' own scores, which is what the paper prints (-: a fold "
+        f"lacks a class). The paper's ({study.place}, Liu et al., ECCV 2022) are of other data: compare differences, not "
         "heights.",
     ]
     beside: set[Printed] = set()
@@ -846,6 +848,7 @@ def _markdown(study: Study, recognizer: str, title: str, done: Done) -> str:
         if trial.not_run:
             blocks.append("Not run:")
             blocks.append("\n".join(f"- {name}: {why}" for name, why in trial.not_run))
+        blocks.append(f"More of every arm, and what was left out: {trial.name}/report.md.")
         blocks += [f"{note[0].upper()}{note[1:]}." for note in trial.notes]
     if rest := [one for one in study.printed if one not in beside]:
         blocks.append("## What else the paper prints")
