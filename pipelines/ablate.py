@@ -834,8 +834,8 @@ def _markdown(study: Study, recognizer: str, title: str, done: Done) -> str:
         f"# {title}",
         "Ours: pooled over folds, mean over the seeds ± standard deviation, and its 95 % interval; "
         "beside it the mean of the folds' own scores, which is what the paper prints (-: a fold "
-        f"lacks a class). The paper's ({study.place}, Liu et al., ECCV 2022) are of other data: compare differences, not "
-        "heights.",
+        f"lacks a class). The paper's ({study.place}, Liu et al., ECCV 2022) are of other data: "
+        "compare differences, not heights.",
     ]
     beside: set[Printed] = set()
     for trial, told in done:
