@@ -45,13 +45,14 @@ from mie_x.folds import Person, person
 from mie_x.records import LABELS, SOURCES, Origin
 from mie_x.report import Comparison, Prediction, Report
 from mie_x.threads import one_thread
-from mie_x.whole import write_json, write_text
-from pipelines import examples
+from mie_x.whole import write_bytes, write_json, write_text
+from pipelines import cams, examples
 from pipelines.examples import DatasetPool, Example, Found, LeftOut
 from pipelines.extract import named_collection
 from pipelines.views import FORMS, VIEWS, Recipe, Seen, look
 from recognizers import DESCRIPTORS, RECOGNIZERS, training, weights
 from recognizers.training import Examples, Fitted
+from recognizers.weights import Loaded
 
 SEEDS = 3
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")  # that decide a score
@@ -246,10 +247,13 @@ class Cell:
     """One fold of one arm with one seed; all that its scores depend on, and nothing of others'.
 
     ``start`` is the file of the weights that it begins with, ``before`` what these learned from,
-    less the ``dropped`` samples that move as a tested person; ``beside`` is less those, too.
+    less the ``dropped`` samples that move as a tested person; ``beside`` is less those, too. Where
+    it is ``drawn``, a sheet of Grad-CAM is made of the test fold; ``trained_on`` is its title.
     """
 
     arm: str
+    trained_on: str
+    drawn: bool
     recognizer: str
     real: Seen
     fold: folds.Fold
@@ -341,6 +345,7 @@ class Evaluated:
     oracles: dict[str, Report]  # arm -> what was best on the test folds
     comparisons: tuple[Comparison, ...]
     dropped: dict[str, dict[str, int]]  # arm -> tested person -> samples that moved as they do
+    sheets: dict[str, Path]  # arm -> a sheet of Grad-CAM, of networks that are shown frames
 
 
 def evaluate(
@@ -370,12 +375,12 @@ def evaluate(
     if len(set(files)) < len(files) or not all(names):
         raise ValueError(f"arms {', '.join(arm.name for arm in arms)}: give each a name of its own")
     people = _check_tested(real, classes)
+    split = folds.split(protocol, people)
     plan = _Plan(
         real, people, kept or out, tuple(classes), (*folds.APART, *apart), oracle, range(seeds),
-        device.partition(":")[0],
+        device.partition(":")[0], split[0].name,
     )  # fmt: skip
     cells, first = [], {}
-    split = folds.split(protocol, people)
     for arm in arms:  # a leak that cannot be ruled out stops everything before it begins
         for fold in split:
             for cell, begun in plan.cells(arm, fold):
@@ -398,7 +403,12 @@ def evaluate(
             oracles[arm.name] = _report(arm, real, own, protocol, epoch="oracle", scores="oracle")
         dropped[arm.name] = _sum(cell.dropped for cell, _ in own if cell.seed == 0)
     comparisons = tuple(report.compare(reports[0], one, seed=0) for one in reports[1:])
-    done = Evaluated(out, tuple(reports), oracles, comparisons, dropped)
+    sheets = {
+        cell.arm: cell.path.with_suffix(".png")
+        for cell in cells
+        if cell.drawn and cell.path.with_suffix(".png").is_file()
+    }
+    done = Evaluated(out, tuple(reports), oracles, comparisons, dropped, sheets)
     _write(done, arms, real, folds.absent(protocol, people))
     return done
 
@@ -415,6 +425,12 @@ class _Plan:
     oracle: bool
     seeds: range
     device: str
+    drawn: str = ""  # the fold whose test samples are drawn, one an arm, with the first seed
+
+    def _has_maps(self, arm: Arm) -> bool:
+        """Whether ``cams.sheet`` can draw: a network of the three classes, on frames."""
+        framed = all(example.pool.gives == "frames" for example in self.real.seen.examples)
+        return arm.recognizer in RECOGNIZERS and framed and self.classes == tuple(LABELS)
 
     def cells(self, arm: Arm, fold: folds.Fold) -> Iterator[tuple[Cell, Pretraining | None]]:
         """The cells of ARM in FOLD, a seed each, and what each begins with."""
@@ -447,6 +463,8 @@ class _Plan:
             }
             cell = Cell(
                 arm=arm.name,
+                trained_on=arm.trained_on,
+                drawn=seed == 0 and fold.name == self.drawn and self._has_maps(arm),
                 recognizer=arm.recognizer,
                 real=self.real.seen,
                 fold=fold,
@@ -607,6 +625,10 @@ def _test(cell: Cell, device: str) -> None:
         fitted = _finetune(cell, start, device) if cell.finetune else start
         assert fitted is not None
         scores = training.predict(fitted, test, device=device)
+    if cell.drawn:
+        stand_in = any(example.stand_in for example in test.examples)
+        looked = Loaded(fitted, "", cell.trained_on, stand_in)
+        cams.draw(looked, f"fold {cell.fold.name}", test, cell.path.with_suffix(".png"))
     write_json(
         cell.path,
         {
@@ -715,11 +737,18 @@ def _write(
         report.write_predictions(one, path.with_suffix(".csv"))
         report.draw_confusion(one, path.with_suffix(".png"))
     written = {_slug(name) for name in named}
+    maps = {_slug(f"{name} where it looked"): sheet for name, sheet in done.sheets.items()}
+    for name, sheet in maps.items():
+        write_bytes(folder / f"{name}.png", sheet.read_bytes())
+        written.add(name)
     for path in folder.iterdir():
         if path.suffix in (".json", ".csv", ".png") and path.stem not in written:
             path.unlink()
+    pictures = [f"![{stem}](reports/{stem}.png)" for stem in (*map(_slug, named), *maps)]
     lines = [
         report.markdown(list(named.values()), seed=0, comparisons=done.comparisons),
+        *pictures,
+        "",
         "## What the leak guard dropped\n",
     ]
     for name, people in done.dropped.items():
