@@ -170,7 +170,7 @@ def _check(curve: Curve, half: int) -> None:
     if not len(curve.values):
         raise ValueError(
             f"fewer than {2 * half + 1} scores: the paper's smoothing drops {half} at each end, "
-            "and all of these; smooth as the code does, or leave the video out"
+            "so all of these; smooth as the code does, or leave the video out"
         )
 
 
