@@ -109,7 +109,7 @@ def quick(name: str = "without", before: Data | None = None, **options: Any) -> 
 
 
 def cells(out: Path) -> dict[str, dict[str, Any]]:
-    return {path.name: json.loads(path.read_text()) for path in (out / "cells").iterdir()}
+    return {path.name: json.loads(path.read_text()) for path in (out / "cells").glob("*.json")}
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -829,7 +829,10 @@ def test_the_whole_chain(recognizer: str, filmed: Path, chain: Path, tmp_path: P
         assert ("made (exp, mie; " in told.trained_on) == (name != "without")
     assert len(list((tmp_path / "out/pretrained").iterdir())) == 1
     assert len(cells(tmp_path / "out")) == 2 * len(names)  # an SVM has one for all seeds
+    looked = {path.name for path in (tmp_path / "out/reports").glob("*-where-it-looked.png")}
+    assert looked == (set() if svm else {f"{name}-where-it-looked.png" for name in names})
     text = (tmp_path / "out/report.md").read_text()
+    assert all(f"](reports/{name})" in text for name in looked)
     assert text.count("## Second arm less first") == 1
     assert text.count(f"### {STAND_IN}") == len(names)
 
