@@ -11,9 +11,9 @@ own scores has a column of its own. The paper does not say whether its ablations
 3's 47.7 is what Table 1 prints of direct use, and the figures are of that height: so what it prints
 of ablations is put beside our direct arms (ours).
 
-Ours, too: parts of a dataset are chosen by hashes of names, so that smaller parts lie in larger
-ones, and nothing hangs on the order of rows. Where identities or movements are varied, the number
-of samples of each class and source is held, which a larger number of either would raise as well.
+Ours, too: how parts of a dataset are chosen (``pipelines.parts``). Where identities or movements
+are varied, the number of samples of each class and source is held, which a larger number of either
+would raise as well.
 
     OUT/<study>/report.md, results.json, results.csv, plot.png
     OUT/<study>/<tested>/               what ``pipelines.evaluate`` tells of every arm
@@ -24,34 +24,37 @@ of samples of each class and source is held, which a larger number of either wou
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import hashlib
 import io
 import itertools
-import json
 import math
 import textwrap
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mie_x import report, shards
-from mie_x.faces.detection import Detector
-from mie_x.faces.pictures import UnusablePicture
+from mie_x import report
 from mie_x.records import LABELS, SOURCES
 from mie_x.report import Comparison
 from mie_x.whole import whole, write_json, write_text
 from pipelines import generate
 from pipelines.evaluate import Arm, Data, Evaluated, data_of, evaluate, found_in
-from pipelines.examples import DatasetPool, Read
 from pipelines.inputs import find_faces, make_sources
+from pipelines.parts import (
+    FRONTAL,
+    even,
+    in_turn,
+    movements,
+    part,
+    spread,
+    stratum,
+    turns,
+    whole_identities,
+)  # fmt: skip
 from pipelines.progress import Progress
 from pipelines.views import Recipe
 from recognizers import DESCRIPTORS
@@ -64,10 +67,6 @@ Rows = NDArray[np.int64]
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Of identities, movements or samples, in ``diversity``. An identity has at most nine samples: in
 an eighth of all samples hardly anybody is lost, so that these vary and identities do not."""
-
-FRONTAL = 0.07
-"""Least turn (``turn_of``) of a face that is not frontal: 10 degrees to a side. Measured on four
-rendered people, turned by 5, 10, 15, 20, 30 degrees: .03, .07, .11, .16, .21 (means)."""
 
 MMEW = ("happiness", "surprise", "anger", "disgust", "fear", "sadness")
 SAMM = ("anger", "happiness", "surprise", "fear", "disgust")
@@ -200,132 +199,6 @@ class Given:
         return [Trial(self.tested, real, self.protocol or "compmie3", every, **more)]
 
 
-# -- parts of a dataset --------------------------------------------------------------------------
-
-
-def _place(seed: int, *what: str) -> int:
-    """Where WHAT comes among others: a hash, so that it hangs on no order."""
-    recipe = json.dumps(["part", seed, *what]).encode()
-    return int.from_bytes(hashlib.blake2b(recipe, digest_size=8).digest(), "big")
-
-
-def _first(names: Iterable[str], seed: int) -> list[str]:
-    """NAMES, each once, in the order of their hashes."""
-    return sorted(set(names), key=lambda name: (_place(seed, name), name))
-
-
-def part(data: Data, rows: ArrayLike, said: str) -> Data:
-    """ROWS of DATA, a dataset, under a name of their own: what they are, and how many."""
-    chosen = data.select(np.sort(np.asarray(rows, np.int64)))
-    seen = chosen.seen.examples
-    people = len({example.subject for example in seen})
-    folder = data.name.partition(" (")[0]
-    name = f"{said} of {folder} ({len(seen)} samples of {people} identities)"
-    return replace(chosen, name=f"{name}, stand-in" if chosen.stand_in else name)
-
-
-def whole_identities(data: Data, sources: Sequence[str]) -> dict[str, list[int]]:
-    """Identity -> its rows of SOURCES, of those who have one of every source and class."""
-    rows: dict[str, list[int]] = {}
-    for row, example in enumerate(data.seen.examples):
-        if example.source in sources:
-            rows.setdefault(example.subject, []).append(row)
-    count = len(sources) * len(LABELS)
-    return {name: own for name, own in rows.items() if len(own) == count}
-
-
-def spread(
-    data: Data, rows: Iterable[int], groups: Sequence[Hashable], share: Mapping[Hashable, int]
-) -> list[int]:
-    """Of ROWS as many of each source and class as SHARE tells, from as many GROUPS as can be.
-
-    GROUPS are of every row of DATA. A group's second sample comes after the first ones of all
-    groups, hashes of keys decide the rest: what a smaller SHARE gives is in what a larger one does.
-    """
-    times: Counter[Hashable] = Counter()
-    strata: dict[Hashable, list[tuple[int, int]]] = {}
-    for row in sorted(rows, key=lambda row: _place(0, data.seen.examples[row].key)):
-        strata.setdefault(_stratum(data, row), []).append((times[groups[row]], row))
-        times[groups[row]] += 1
-    return [
-        row
-        for stratum, own in strata.items()
-        for _, row in sorted(own, key=lambda one: one[0])[: share[stratum]]
-    ]
-
-
-def _stratum(data: Data, row: int) -> tuple[str, int]:
-    return data.seen.examples[row].source, data.seen.examples[row].label
-
-
-def even(data: Data, rows: Iterable[int]) -> dict[Hashable, int]:
-    """How many of ROWS each source has of each class, the same of all classes: of the rarest."""
-    counts = Counter(_stratum(data, row) for row in rows)
-    sources = {source for source, _ in counts}
-    fewest = {s: min(counts[s, label] for label in LABELS.values()) for s in sources}
-    return {(s, label): fewest[s] for s in sources for label in LABELS.values()}
-
-
-def movements(data: Data) -> list[str]:
-    """The triplet of every row of DATA, a dataset: onset AUs, apex AUs, label; as a hash."""
-    pool = data.seen.examples[0].pool
-    assert isinstance(pool, DatasetPool)
-    every: list[str] = []
-    for path in pool.records:
-        table = shards.table_of(path, ["onset_aus", "apex_aus", "label"]).to_pylist()
-        every += [hashlib.sha256(json.dumps(list(row.values())).encode()).hexdigest()
-                  for row in table]  # fmt: skip
-    return [every[example.row] for example in data.seen.examples]
-
-
-def turn_of(points: ArrayLike) -> float:
-    """How far a face is turned to a side, by its five points (5, 2): 0 is frontal.
-
-    The tip of the nose from the middle of the eyes, along the line through both, in distances of
-    the eyes. Neither place, size nor roll of the face changes it, and a nod hardly does.
-
-    >>> turn_of([(0, 0), (40, 0), (26, 25), (5, 50), (35, 50)])
-    0.15
-    """
-    left, right, nose = np.asarray(points, np.float64)[:3]
-    axis = right - left
-    return float((nose - (left + right) / 2) @ axis / (axis @ axis))
-
-
-def turns(data: Data, out: Path, *, workers: int) -> dict[str, float | None]:
-    """Identity -> ``turn_of`` the first onset frame of its own, None where no face is found there.
-
-    DATA is of a dataset. What was found is kept in OUT, since it takes a while to find.
-    """
-    pool = data.seen.examples[0].pool
-    first: dict[str, int] = {}
-    for example in data.seen.examples:
-        first.setdefault(example.subject, example.row)
-    told = [pool.sha256, Detector().settings, sorted(first.items())]
-    path = out / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}.json"
-    if not path.is_file():
-        parts = pool.parts(sorted(first.values()), ends=True)
-        told_by_part = Parallel(n_jobs=workers)(delayed(_turns_in)(one) for one in parts)
-        of_row = dict(itertools.chain.from_iterable(told_by_part))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {name: of_row[row] for name, row in first.items()})
-    found: dict[str, float | None] = json.loads(path.read_text("utf-8"))
-    return found
-
-
-def _turns_in(part: Callable[[], Iterable[Read]]) -> list[tuple[int, float | None]]:
-    """Row -> the turn of the face on its onset frame."""
-    detector, found = Detector(), []
-    for row, frames in part():
-        points: Sequence[tuple[float, float]] = ()
-        if not isinstance(frames, str):
-            # a candidate that is none may make the detector stumble: then there is no face either
-            with contextlib.suppress(UnusablePicture):
-                points = detector(frames[0]).points
-        found.append((row, round(turn_of(points), 4) if points else None))
-    return found
-
-
 # -- studies -------------------------------------------------------------------------------------
 
 
@@ -405,7 +278,7 @@ def _of_mix(
             f"--samples {samples}: of {'+'.join(mix)} {len(people)} identities have every sample, "
             f"{count} are needed; give fewer, or make a larger dataset"
         )
-    return [row for name in _first(people, seed)[:count] for row in people[name]]
+    return [row for name in in_turn(people, seed)[:count] for row in people[name]]
 
 
 def _diversity(given: Given) -> list[Trial]:
@@ -455,13 +328,13 @@ def _subsets(data: Data, groups: Sequence[str], seed: int) -> list[list[int]]:
     """
     strata: dict[Hashable, list[str]] = {}
     for row, group in enumerate(groups):
-        strata.setdefault(_stratum(data, row), []).append(group)
-    order = {stratum: _first(own, seed) for stratum, own in strata.items()}
+        strata.setdefault(stratum(data, row), []).append(group)
+    order = {stratum: in_turn(own, seed) for stratum, own in strata.items()}
     subsets = []
     for share in SHARES:
         kept = {s: set(own[: math.ceil(share * len(own))]) for s, own in order.items()}
         subsets.append(
-            [row for row, group in enumerate(groups) if group in kept[_stratum(data, row)]]
+            [row for row, group in enumerate(groups) if group in kept[stratum(data, row)]]
         )
     return subsets
 
@@ -480,7 +353,7 @@ def _pose(given: Given) -> list[Trial]:
         )
     arms = []
     for said, names in (("frontal", frontal), ("all poses", seen)):
-        chosen = _first(names, given.seed)[: len(frontal)]
+        chosen = in_turn(names, given.seed)[: len(frontal)]
         rows = [row for name in chosen for row in people[name]]
         arms += given.pretrained(said, part(data, rows, said))
     note = (

@@ -27,23 +27,17 @@ from mie_x.datasets.sheets import write_sheet
 from mie_x.report import STAND_IN
 from pipelines import generate
 from pipelines.ablate import (
-    FRONTAL,
     SAMM,
     SHARES,
     STUDIES,
     Given,
     Trial,
     ablate,
-    even,
-    movements,
-    part,
-    spread,
-    turn_of,
-    whole_identities,
 )
 from pipelines.evaluate import Data
 from pipelines.examples import Example
 from pipelines.inputs import find_faces
+from pipelines.parts import FRONTAL, even, movements, part, spread, turn_of, whole_identities
 from pipelines.views import Seen
 from recognizers import RECOGNIZERS
 from tests.conftest import make_dataset
