@@ -43,6 +43,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mie_x.flow import Gray, gray
+from mie_x.intervals import clip_iou
 from mie_x.records import Frames
 from mie_x.resumable import refill, save_state
 from recognizers.backbones import pretrained_on
@@ -225,13 +226,8 @@ def mean_iou(labels: Sequence[Labels], truths: Sequence[tuple[int, int]]) -> flo
     found = []
     for of_clip, (onset, offset) in zip(labels, truths, strict=True):
         frames = np.arange(len(of_clip))
-        found.append(iou(of_clip > NEUTRAL, (onset <= frames) & (frames <= offset)))
+        found.append(clip_iou(of_clip > NEUTRAL, (onset <= frames) & (frames <= offset)))
     return float(np.mean(found))
-
-
-def iou(found: Mask, truth: Mask) -> float:
-    """Frames in both over frames in either; (T,) each, with at least one frame in either."""
-    return float((found & truth).sum() / (found | truth).sum())
 
 
 def runs(of_it: Mask) -> list[tuple[int, int]]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mie_x.intervals import clip_iou
 from recognizers.key_frames import (
     EPOCHS,
     MODULES,
@@ -36,7 +37,6 @@ from recognizers.key_frames import (
     by_threshold,
     grown,
     infer,
-    iou,
     labelled,
     mean_iou,
     overlap,
@@ -318,7 +318,7 @@ def test_a_frame_counts_as_what_it_is_nearer_to() -> None:
 
 def test_iou_counts_frames() -> None:
     frames = np.arange(10)
-    assert iou((frames >= 2) & (frames <= 5), (frames >= 4) & (frames <= 8)) == 2 / 7
+    assert clip_iou((frames >= 2) & (frames <= 5), (frames >= 4) & (frames <= 8)) == 2 / 7
 
 
 # With a network
@@ -377,7 +377,7 @@ def found(clips: Sequence[MarkedClip] = CLIPS, **options: Any) -> Inference:
 def ious(inference: Inference, truths: Sequence[tuple[int, int]] = TRUTHS) -> list[float]:
     frames = np.arange(32)
     return [
-        iou((each.onset <= frames) & (frames <= each.offset), (on <= frames) & (frames <= off))
+        clip_iou((each.onset <= frames) & (frames <= each.offset), (on <= frames) & (frames <= off))
         for each, (on, off) in zip(inference.inferred, truths, strict=True)
     ]
 
