@@ -9,7 +9,7 @@ order do not matter, and columns that are not named here are ignored.
     s01,     c3,   17,    happiness, 17,    29,   41,     0.98,       1,       0.12,   ..., 0.00
 
 ``AU01_r`` (0 to 5, as OpenFace writes them) or ``AU01`` / ``AU1`` (0 to 1), all 17. ``label``
-(0, 1, 2 or negative, positive, surprise; "none": no class) or ``emotion`` (a word), or both if they
+(0, 1, 2 or negative, positive, surprise, or "no class") or ``emotion`` (a word), or both if they
 agree. ``onset`` and ``apex`` are frame numbers, as in ``frame``; ``mie`` needs them; where ``mae``
 finds an ``apex``, the clip ends there.
 An empty cell or ``/`` says that a frame is not annotated. Rows count as equally far apart in time:
@@ -72,6 +72,8 @@ SYNONYMS = {
     "contemptuous": "contempt",
     "repressed": "repression",
 }
+NO_CLASS = "no class"
+"""In a column label: the collection's rule gives none. Not "none", which is an empty cell."""
 STAND_IN = {"1": True, "true": True, "0": False, "false": False}
 WITHOUT_CLASS = ("others", "other", "neutral")
 """Words of the collections' label sheets that belong to none of the three classes."""
@@ -412,7 +414,7 @@ def _label(table: Table, row: int, label: object, emotion: object) -> tuple[int 
     name = _text(label)
     word = _text(emotion)
     word = SYNONYMS.get(word, word)
-    if name == "none":  # a collection's own merging rule, whatever the word
+    if name == NO_CLASS:  # a collection's own merging rule, whatever the word
         return None, word or name
     if word and not name and word not in LABEL_OF_EMOTION and word not in (*LABELS, *WITHOUT_CLASS):
         raise ValueError(

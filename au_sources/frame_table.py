@@ -2,10 +2,10 @@
 
 Parquet, a row a frame, in the columns that ``au_sources.clips`` reads: ``corpus, subject, clip,
 kind, label, emotion, frame, onset, apex, offset, fps, stand_in, confidence, success`` and ``AU01``
-to ``AU45`` in [0, 1], all 17 null where the frame failed. ``label`` is a class, or "none" where the
-collection's merging rule gives none. The footer's entry ``mie_x`` is a JSON object: ``measured``,
-what measured it (``Extractor.settings``), the collection, and which clips are not in the table, and
-why.
+to ``AU45`` in [0, 1], all 17 null where the frame failed. ``label`` is a class, or "no class" where
+the collection's merging rule gives none. The footer's entry ``mie_x`` is a JSON object:
+``measured``, what measured it (``Extractor.settings``), the collection, and which clips are not in
+the table, and why.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from au_sources.clips import NO_CLASS
 from au_sources.extract import Measured
 from mie_x.records import AUS, LABELS, Clip
 from mie_x.whole import whole
@@ -42,7 +43,7 @@ SCHEMA = pa.schema(
 
 def rows(clip: Clip, numbers: Sequence[int], measured: Measured) -> pa.Table:
     """What was MEASURED on the frames NUMBERS of CLIP."""
-    label = next((name for name, value in LABELS.items() if value == clip.label), "none")
+    label = next((name for name, value in LABELS.items() if value == clip.label), NO_CLASS)
     count = len(numbers)
     if len(measured.aus) != count:
         raise ValueError(f"{'/'.join(clip.origin)}: {len(measured.aus)} rows of {count} frames")

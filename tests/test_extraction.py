@@ -82,6 +82,20 @@ def test_the_table_and_the_folder_give_the_same_clips(root: Path) -> None:
     assert motion.apex[AU12] - motion.onset[AU12] == pytest.approx(0.006)  # 101 - 95
 
 
+@pytest.mark.parametrize("emotion", ["sadness", "others", "helpless", ""])
+def test_what_the_merging_rule_gives_no_class_has_none_in_the_table_either(
+    tmp_path: Path, emotion: str
+) -> None:
+    """CASME II's sadness is in no class by MEGC 2019's rule, though sadness is negative elsewhere;
+    266 sequences of CK+ have no emotion at all."""
+    (clip,) = lay_out(tmp_path, row(emotion=emotion))
+    assert clip.label is None
+    table = frame_table.rows(clip, clip.numbers, Measured(np.zeros((10, 17), np.float32), None))
+    pq.write_table(table, tmp_path / "aus.parquet")
+    (read,) = au_sources.read_clips(tmp_path / "aus.parquet", source="mie")
+    assert (read.label, read.emotion) == (None, emotion or "no class")
+
+
 def test_a_stand_in_stays_one_in_the_table_and_in_the_source(root: Path) -> None:
     standin.mark(root, "CASME II", list(CASME2.read(root)), seed=0)
     extract(CASME2, root, root / "aus.parquet", OpenFaceCsv())
