@@ -569,7 +569,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-KILLS = int(os.environ.get("MIEX_TEST_KILLS", "6"))  # docs/trust.md tells of 50
+KILLS = int(os.environ.get("MIEX_TEST_KILLS", "4"))  # docs/trust.md tells of 50
 
 
 @pytest.mark.slow
