@@ -87,7 +87,7 @@ def tvl1_opencv(first: Gray, second: Gray) -> Maps:
     iterations, median filter 5. Needs the extra ``opencv``.
     """
     _check_pair(first, second)
-    with _opencv() as cv2:
+    with opencv() as cv2:
         flow = cv2.optflow.DualTVL1OpticalFlow_create().calc(first, second, None)
     return _channels_first(flow)
 
@@ -99,7 +99,7 @@ def farneback(first: Gray, second: Gray) -> Maps:
     times as fast as TV-L1 and much coarser. Needs the extra ``opencv``.
     """
     _check_pair(first, second)
-    with _opencv() as cv2:
+    with opencv() as cv2:
         flow = cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
     return _channels_first(flow)
 
@@ -250,13 +250,16 @@ def _channels_first(flow: Any) -> Maps:
 
 
 @contextmanager
-def _opencv() -> Iterator[Any]:
-    """OpenCV with its contributed modules, on one thread: results do not depend on cores."""
+def opencv() -> Iterator[Any]:
+    """OpenCV with its contributed modules, on one thread: results do not depend on cores.
+
+    ValueError where it is not installed: it is an extra, and a kind of flow is the user's choice.
+    """
     try:
         import cv2
         import cv2.optflow
     except ImportError as error:
-        raise ImportError(
+        raise ValueError(
             "this kind of flow needs OpenCV with its contributed modules: "
             'pip install "mie-x[opencv]" (and remove opencv-python, which takes the same place)'
         ) from error

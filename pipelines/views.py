@@ -280,9 +280,8 @@ def told_of(pool: Pool, form: str, recipe: Recipe) -> dict[str, Any]:
     """Everything that the table FORM of POOL depends on; JSON-able."""
     libraries = {name: version(name) for name in LIBRARIES}
     if "flow" in FORMS[form].recipe and recipe.flow != "tvl1" and pool.gives != form:
-        import cv2
-
-        libraries["opencv"] = cv2.__version__
+        with flow.opencv() as cv2:
+            libraries["opencv"] = cv2.__version__
     return {
         "form": form,
         "pool_sha256": pool.sha256,

@@ -848,3 +848,15 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     return root
+
+
+def test_a_flow_that_is_not_installed_is_one_sentence(
+    filmed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as where the extra is not installed
+    done = mie_x(
+        "evaluate", f"clips={filmed}", "--recognizer", NET, "--flow", "tvl1-opencv",
+        "--store", tmp_path / "store", "--out", tmp_path / "out", "--device", "cpu",
+    )  # fmt: skip
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1 and 'pip install "mie-x[opencv]"' in done.stderr

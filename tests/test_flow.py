@@ -146,7 +146,7 @@ def test_without_opencv_one_sentence_tells_the_remedy(
     name: str, face: Gray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)  # as where it is not installed
-    with pytest.raises(ImportError, match=r'pip install "mie-x\[opencv\]"'):
+    with pytest.raises(ValueError, match=r'pip install "mie-x\[opencv\]"'):
         FLOWS[name](face, face)
 
 
