@@ -74,7 +74,7 @@ def write(
         "channels": ["u", "v", "strain"],
         "early": early,
     }
-    _begin(out, told)
+    _refuse_others(out, told)
     found = examples.of_collection(name, root, early=early)
     recipe = views.Recipe(flow)
     named = [example for example in found.examples if _can_be_named(example)]
@@ -94,6 +94,8 @@ def write(
         first = f"; the first: {lost[0].key}: {lost[0].reason}" if lost else ""
         raise ValueError(f"{root}: no clip of {name} makes a flow picture{first}")
     folder = out / flow_images.ALL
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / TOLD, told)  # before the first picture: they are known to be ours
     folder.mkdir(parents=True, exist_ok=True)
     lines: list[list[object]] = [[*flow_images.COLUMNS]]
     for index, example in enumerate(seen.examples):
@@ -120,7 +122,7 @@ def write(
     return Pictures(out, len(seen), left_out, seen.left_out, stand_in)
 
 
-def _begin(out: Path, told: dict[str, Any]) -> None:
+def _refuse_others(out: Path, told: dict[str, Any]) -> None:
     """ValueError where OUT was made in another way."""
     path = out / TOLD
     if path.is_file():
@@ -133,9 +135,6 @@ def _begin(out: Path, told: dict[str, Any]) -> None:
                 )
     elif (out / flow_images.INDEX).exists() or (out / flow_images.ALL).exists():
         raise ValueError(f"{out} holds flow pictures of others; give another --out")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, told)
 
 
 def _can_be_named(example: Example) -> bool:
