@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mie_x.formats import FORMATS
+from mie_x.markdown import plain
 
 _CARD = """\
 ---
@@ -98,11 +99,11 @@ def dataset_card(manifest: dict[str, Any]) -> str:
         table="\n".join(rows),
         faces=_faces(settings["faces"]),
         motions=_motions(settings["sources"]),
-        weights=_plain(settings["weights"]["name"]),
+        weights=plain(settings["weights"]["name"]),
         kind="GANimation's layers, moving the source"
         if settings["weights"]["motion"]
         else "GANimation",
-        trained_on=_plain(settings["weights"]["trained_on"]),
+        trained_on=plain(settings["weights"]["trained_on"]),
         sha256=settings["weights"]["sha256"],
         seed=settings["seed"],
         failures=_failures(manifest),
@@ -160,17 +161,6 @@ def _failures(manifest: dict[str, Any]) -> str:
     return " ".join(lines) or "Nothing was left out."
 
 
-def _plain(text: str) -> str:
-    """TEXT from outside on one line, without what Markdown or a browser would take for more.
-
-    >>> _plain("CC BY 4.0 <script>")
-    'CC BY 4.0 &lt;script&gt;'
-    """
-    for letter, shown in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "'")):
-        text = text.replace(letter, shown)
-    return " ".join(text.replace("![", "[").split())
-
-
 def _measured(source: str) -> str:
     return "table of experts" if source == "exp" else "measured on real faces"
 
@@ -188,7 +178,7 @@ def _faces(faces: dict[str, Any]) -> str:
     return (
         f"Photographs of real people, cut out with `--align {faces['align']}` and moved by the "
         "generator. **The people stay recognisable**: treat the frames as pictures of them. "
-        f"Licence and consent of the photographs: {_plain(licence)}. "
+        f"Licence and consent of the photographs: {plain(licence)}. "
         "A person who wants to leave is taken out with `mie-x redact`."
     )
 

@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mie_x.folds import person
+from mie_x.markdown import plain, table
 from mie_x.records import LABELS
 from mie_x.whole import whole, write_json, write_text
 
@@ -492,14 +493,14 @@ def _parts(report: Report, undefined: dict[str, str]) -> dict[str, Any]:
     """Scores of each corpus, from the same predictions; reasons go into UNDEFINED."""
     corpora, tables = _tables(report, lambda row: _who(row)[0])
     parts: dict[str, Any] = {}
-    for corpus, table in zip(map(str, corpora), tables, strict=True):
-        lacks = _lacking(report, [corpus], table[None])
+    for corpus, pooled in zip(map(str, corpora), tables, strict=True):
+        lacks = _lacking(report, [corpus], pooled[None])
         if lacks:
             undefined[f"by corpus {corpus}"] = lacks
         parts[corpus] = {
-            "n": dict(zip(report.classes, table[0].sum(axis=1).tolist(), strict=True)),
+            "n": dict(zip(report.classes, pooled[0].sum(axis=1).tolist(), strict=True)),
             "scores": {
-                name: None if lacks and name != "accuracy" else float(score(table).mean())
+                name: None if lacks and name != "accuracy" else float(score(pooled).mean())
                 for name, score in SCORES.items()
             },
         }
@@ -640,7 +641,7 @@ def markdown(
         protocols[one["epoch"] == "oracle", head, tuple(one["classes"])].append(one)
     # oracles come last: sorting is stable, and False is before True
     parts = [
-        f"## {_shown(head)}\n\n{_overview(every)}"
+        f"## {plain(head)}\n\n{_overview(every)}"
         for (_, head, _), every in sorted(protocols.items(), key=lambda item: item[0][0])
     ]
     if comparisons:
@@ -664,7 +665,7 @@ def _overview(every: Sequence[Mapping[str, Any]]) -> str:
                 *(str(of["n"]) for of in one["by class"].values()),
             ]
         )
-    return _table(rows)
+    return table(rows)
 
 
 def _details(one: Mapping[str, Any]) -> str:
@@ -702,8 +703,8 @@ def _details(one: Mapping[str, Any]) -> str:
             f"{boot['redrawn']} lacked a class and were drawn again)."
         )
     lines = [f"- not defined, {what}: {reason}" for what, reason in one["undefined"].items()]
-    blocks = [f"### {_shown(one['title'])}", said, *map(_table, (scores, classes, corpora, matrix))]
-    return "\n\n".join([*blocks, *(["\n".join(map(_shown, lines))] if lines else [])])
+    blocks = [f"### {plain(one['title'])}", said, *map(table, (scores, classes, corpora, matrix))]
+    return "\n\n".join([*blocks, *(["\n".join(map(plain, lines))] if lines else [])])
 
 
 def _compared(comparisons: Sequence[Comparison]) -> str:
@@ -714,7 +715,7 @@ def _compared(comparisons: Sequence[Comparison]) -> str:
         interval = f"{one.low:+.4f} to {one.high:+.4f}"
         told = [f"{one.difference:+.4f}", interval, f"{one.p:.4f}", str(one.permutations)]
         rows.append([*one.arms, one.score, *told])
-    return _table(rows)
+    return table(rows)
 
 
 def _score(of: Mapping[str, Any]) -> str:
@@ -732,16 +733,6 @@ def _bracketed(interval: Sequence[float] | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(map(_shown, row)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
-def _shown(text: str) -> str:
-    """TEXT on one line, inside of one cell."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def confusion_figure(report: Report) -> Figure:

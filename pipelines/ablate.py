@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mie_x import report
+from mie_x.markdown import table
 from mie_x.records import LABELS, SOURCES
 from mie_x.report import Comparison
 from mie_x.whole import whole, write_json, write_text
@@ -715,7 +716,7 @@ def _markdown(study: Study, recognizer: str, title: str, done: Done) -> str:
         printed = _printed(study, recognizer, trial)
         beside |= {printed[key] for key in printed if key[0] in {one.arm.name for one in told}}
         blocks += [f"## {trial.protocol} on {trial.real.name}", _tested(told[0].figures)]
-        blocks.append(_table(_rows(study, told, printed)))
+        blocks.append(table(_rows(study, told, printed)))
         blocks.append("What each arm learns from:")
         blocks.append("\n".join(f"- {one.arm.name}: {one.arm.trained_on}" for one in told))
         if trial.not_run:
@@ -726,7 +727,7 @@ def _markdown(study: Study, recognizer: str, title: str, done: Done) -> str:
     if rest := [one for one in study.printed if one not in beside]:
         blocks.append("## What else the paper prints")
         head = ["recognizer", "arm", "tested", "score", "the paper's", "less", "epoch"]
-        blocks.append(_table([head, *(_rest(one) for one in rest)]))
+        blocks.append(table([head, *(_rest(one) for one in rest)]))
     if study.said:
         blocks += ["## What else the paper says", "\n".join(f"- {said}" for said in study.said)]
     return "\n\n".join(blocks) + "\n"
@@ -789,11 +790,6 @@ def _share_of_1(printed: Printed | None) -> str:
 
 def _number(mean: float, sd: float | None, digits: int) -> str:
     return f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def _drawn(study: Study, recognizer: str, title: str, done: Done) -> Figure:

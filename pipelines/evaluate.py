@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 import recognizers
 from mie_x import folds, report
 from mie_x.folds import Person, person
+from mie_x.markdown import plain
 from mie_x.records import LABELS, SOURCES, Origin
 from mie_x.report import Comparison, Prediction, Report
 from mie_x.threads import one_thread
@@ -756,21 +757,21 @@ def _write(
         said = (
             f"{sum(people.values())} samples of {len(people)} tested people" if people else "none"
         )
-        lines.append(f"- {name}: {said}")
+        lines.append(f"- {plain(name)}: {said}")
     used = {id(data): data for arm in arms for data in (real, arm.before, arm.beside) if data}
     for data in used.values():
         pools = {id(example.pool): example.pool for example in data.seen.examples}.values()
         if any(isinstance(p, DatasetPool) and _photographs(p) for p in pools):
             lines.append(
-                f"- {data.name}: whose photographs it shows is not known here. Were they of tested "
-                "people, their faces would be known from training"
+                f"- {plain(data.name)}: whose photographs it shows is not known here. Were they "
+                "of tested people, their faces would be known from training"
             )
     lines.append("\n## What was left out\n")
     for data in used.values():
         reasons = Counter(reason for _, reason in data.left_out).most_common()
-        some = [f"{count} x {reason}" for reason, count in reasons[:MOST_REASONS]]
+        some = [f"{count} x {plain(reason)}" for reason, count in reasons[:MOST_REASONS]]
         more = [f"{len(reasons) - MOST_REASONS} more reasons"] * (len(reasons) > MOST_REASONS)
-        lines.append(f"- {data.name}: {'; '.join(some + more) or 'nothing'}")
+        lines.append(f"- {plain(data.name)}: {'; '.join(some + more) or 'nothing'}")
     if absent:
         lines.append(f"- nobody is there of the protocol's {', '.join(map('/'.join, absent))}")
     write_text(done.out / "report.md", "\n".join(lines) + "\n")
