@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -447,7 +447,9 @@ def _text(cell: object) -> str:
     return "" if text in BLANK else text
 
 
-def _one(table: Table, rows: Sequence[int], values: Sequence[Value], what: str) -> Value:
+def _one(
+    table: Table, rows: Sequence[int], values: Sequence[Value] | Mapping[int, Value], what: str
+) -> Value:
     """The value that all ROWS of a clip have in common."""
     first = values[rows[0]]
     for row in rows:
@@ -465,7 +467,7 @@ def _flag(
     """What COLUMN says of a clip, by VALUES; ABSENT where there is no such column."""
     if column not in table.columns:
         return absent
-    cells = [str(cell).strip().lower() for cell in table.columns[column]]
+    cells = {row: str(table.columns[column][row]).strip().lower() for row in rows}
     cell = _one(table, rows, cells, column)
     if cell not in values:
         raise ValueError(f"{table.at(rows[0], column)}: {cell[:40]!r}; write {' or '.join(values)}")
