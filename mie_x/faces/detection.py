@@ -76,14 +76,11 @@ class Detector:
                 continue
             boxes, probabilities, points = self._detect(seen, smallest)
             best = max(best, *probabilities, 0.0)
-            certain = probabilities >= PROBABILITY
-            if certain.any():
-                areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-                largest = int(np.where(certain, areas, -np.inf).argmax())
+            if (largest := _largest(boxes, probabilities)) is not None:
                 scale = np.array((width, height)) / (seen.shape[1], seen.shape[0])
                 return Detection(
                     size=(width, height),
-                    faces=int(certain.sum()),
+                    faces=int((probabilities >= PROBABILITY).sum()),
                     probability=round(float(probabilities[largest]), 4),
                     box=_rounded(boxes[largest] * np.tile(scale, 2)),
                     points=tuple((x, y) for x, y in map(_rounded, points[largest] * scale)),
@@ -105,7 +102,7 @@ class Detector:
             except (IndexError, ValueError, RuntimeError):  # a candidate of one spoils all
                 pass
             else:
-                found = [_largest(*each) for each in zip(boxes, probabilities, strict=True)]
+                found = [_sureness(*each) for each in zip(boxes, probabilities, strict=True)]
         return [
             self._alone(picture) if probability is None else probability
             for picture, probability in zip(pictures, found, strict=True)
@@ -148,16 +145,20 @@ class Detector:
         return boxes.astype(float), probabilities.astype(float), points.astype(float)
 
 
-def _largest(boxes: Any, probabilities: Any) -> float | None:
-    """Probability of the largest certain face of a picture; None where none is certain."""
+def _largest(boxes: NDArray[np.float64], probabilities: NDArray[np.float64]) -> int | None:
+    """Which of a picture's candidates is its largest certain face; None where none is certain."""
+    certain = probabilities >= PROBABILITY
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return int(np.where(certain, areas, -np.inf).argmax()) if certain.any() else None
+
+
+def _sureness(boxes: Any, probabilities: Any) -> float | None:
+    """Probability of the largest certain face, of what MTCNN says of one of several pictures."""
     if boxes is None:
         return None
-    boxes, probabilities = boxes.astype(float), probabilities.astype(float)
-    certain = probabilities >= PROBABILITY
-    if not certain.any():
-        return None
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return round(float(probabilities[np.where(certain, areas, -np.inf).argmax()]), 4)
+    probabilities = probabilities.astype(float)
+    largest = _largest(boxes.astype(float), probabilities)
+    return None if largest is None else round(float(probabilities[largest]), 4)
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
