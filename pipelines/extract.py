@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -81,7 +81,10 @@ def extract(
         "collection": collection.name,
         "merging": collection.merging,
     }
-    parts = _begin(out, told)
+    wanted = hashlib.sha256(repr([_rows_name(clip) for clip in usable]).encode()).hexdigest()
+    parts, done_before = _begin(out, told, wanted)
+    if done_before is not None:
+        return Extracted(out, len(usable), done_before, left_out, (), _any_stand_in(usable))
     job = _Job(instrument, root, openface, parts)
     failed = []
     done = Parallel(n_jobs=workers, return_as="generator")(delayed(job)(clip) for clip in usable)
@@ -96,7 +99,8 @@ def extract(
     lost = {name for name, _ in failed}
     told |= {
         "clips": len(usable) - len(failed),
-        "stand_in": any(clip.stand_in for clip in usable),
+        "clips_sha256": wanted,
+        "stand_in": _any_stand_in(usable),
         "left_out": [list(pair) for pair in left_out],
         "failed": [list(pair) for pair in failed],
     }
@@ -116,8 +120,15 @@ def extractor(name: str, *, order: str | None = None) -> Extractor:
     return OpenFaceCsv(cast(Literal["names", "numbers"], order))
 
 
-def _begin(out: Path, told: dict[str, Any]) -> Path:
-    """The folder of finished clips; ValueError where OUT, or it, was begun with something else."""
+def _any_stand_in(clips: Sequence[Clip]) -> bool:
+    return any(clip.stand_in for clip in clips)
+
+
+def _begin(out: Path, told: dict[str, Any], wanted: str) -> tuple[Path, int | None]:
+    """The folder of finished clips, and the rows of OUT where that holds all WANTED already.
+
+    ValueError where OUT, or the folder, was begun with something else.
+    """
     if out.is_dir():
         raise ValueError(f"{out} is a folder; give a file, such as aus.parquet")
     parts = out.with_name(out.name + ".parts")
@@ -126,22 +137,28 @@ def _begin(out: Path, told: dict[str, Any]) -> Path:
         before = frame_table.read_told(out)
         if before is None or any(before.get(name) != value for name, value in told.items()):
             raise ValueError(f"{out} is there, and was not measured so; {same}")
+        if before.get("clips_sha256") == wanted and not before["failed"]:
+            return parts, pq.read_metadata(out).num_rows
     begun = parts / "begun.json"
     if begun.is_file() and json.loads(begun.read_text()) != json.loads(json.dumps(told)):
         raise ValueError(f"{parts} was begun with another extractor or collection; {same}")
     parts.mkdir(parents=True, exist_ok=True)
     write_json(begun, told)
-    return parts
+    return parts, None
 
 
 def _name(clip: Clip) -> str:
     return "/".join(clip.origin)
 
 
-def _part(parts: Path, clip: Clip) -> Path:
-    """Where a clip's rows are kept; another name once its key frames are other ones."""
+def _rows_name(clip: Clip) -> str:
+    """What a clip's rows are called; another name once its key frames are other ones."""
     keys = (*clip.origin, clip.onset, clip.apex, clip.offset, clip.label, clip.kind, clip.numbers)
-    return parts / f"{hashlib.sha256(repr(keys).encode()).hexdigest()[:32]}.parquet"
+    return hashlib.sha256(repr(keys).encode()).hexdigest()[:32]
+
+
+def _part(parts: Path, clip: Clip) -> Path:
+    return parts / f"{_rows_name(clip)}.parquet"
 
 
 @dataclass(frozen=True)

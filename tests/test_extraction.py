@@ -157,6 +157,20 @@ def test_what_is_done_is_not_done_again(root: Path) -> None:
     assert set(pq.read_table(out)["AU12"].to_pylist()[:10]) == {0.75}
 
 
+def test_a_finished_table_is_left_alone_until_a_clip_of_it_changes(root: Path) -> None:
+    out = root / "aus.parquet"
+    first = extract(CASME2, root, out, OpenFaceCsv())
+    written = out.stat().st_mtime_ns
+    assert extract(CASME2, root, out, OpenFaceCsv()) == first
+    assert out.stat().st_mtime_ns == written
+    lay_out(
+        root, row(onset=95, apex=102, offset=104), row("02", "EP01_01", onset=95, apex=99,
+        offset=103, emotion="disgust"), frames=range(95, 105),
+    )  # fmt: skip
+    assert extract(CASME2, root, out, OpenFaceCsv()).rows == 10 + 9
+    assert set(pq.read_table(out)["apex"].to_pylist()) == {102, 99}
+
+
 def test_rows_that_cannot_be_used_are_left_out_with_the_reason(root: Path) -> None:
     shutil.rmtree(root / "CASME2_RAW_selected/sub02")
     extracted = extract(CASME2, root, root / "aus.parquet", OpenFaceCsv())
