@@ -16,6 +16,10 @@ each of which waits for k' scores and each of these for k frames: 2 k' + k frame
 given is never taken back. (A level top waits for its end.) Early on there is little to compare
 with, so the first peaks of a video pass easily; offline results are no promise of online ones.
 
+Ours, too: where no face was seen a video has no score, NaN ("gaps"). What is left is smoothed as if
+each stretch were a video; no peak is at the edge of one, and mean and maximum are of all that was
+seen: of the whole video, or until then.
+
 Ours, too: the confidence of an interval is how far the smoothed peak is above the threshold of its
 video. (MEAN's code has the same for all.) A video without a peak has no interval, where MEAN's code
 counts one at its first frame.
@@ -93,7 +97,7 @@ def sampled(labels: ArrayLike, *, negatives: int, rng: np.random.Generator) -> L
 
 
 class Curve(NamedTuple):
-    """Smoothed ``values`` of the frames from ``first`` on.
+    """Smoothed ``values`` of the frames from ``first`` on, NaN where there are none.
 
     So many of them are ``settled``: scores that are still to come cannot change these.
     """
@@ -114,9 +118,23 @@ def whole_windows(scores: Scores, half: int) -> Curve:
 
 def padded_box(scores: Scores, half: int) -> Curve:
     """Means over [i - HALF, i + HALF - 1] of every frame; what is outside of the video is 0."""
-    padded = np.pad(scores, (half, half - 1))
-    values = sliding_window_view(padded, 2 * half).mean(axis=-1)
+    values = np.full(len(scores), np.nan)
+    for first, last in stretches(scores):
+        padded = np.pad(scores[first : last + 1], (half, half - 1))
+        values[first : last + 1] = sliding_window_view(padded, 2 * half).mean(axis=-1)
     return Curve(0, values, max(0, len(scores) - half + 1))
+
+
+def stretches(scores: Scores) -> list[tuple[int, int]]:
+    """First and last frame of each run of SCORES that are numbers.
+
+    >>> stretches(np.array([0.5, 0.1, np.nan, 0.2]))
+    [(0, 1), (3, 3)]
+    """
+    seen = np.pad(~np.isnan(scores), 1).astype(np.int8)
+    edges = np.diff(seen)
+    starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0) - 1
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 SMOOTHINGS: dict[str, Callable[[Scores, int], Curve]] = {
@@ -135,7 +153,7 @@ class Peak(NamedTuple):
 
 def threshold(values: Scores, p: float = P) -> float:
     """mean + P (max - mean)."""
-    return _between(float(values.mean()), float(values.max()), p)
+    return _between(float(np.nanmean(values)), float(np.nanmax(values)), p)
 
 
 def _between(mean: float, highest: float, p: float) -> float:
@@ -162,15 +180,15 @@ def highest(curve: Curve, half: int, p: float) -> list[Peak]:
     MEAN's rule for short videos, which hold one micro-expression.
     """
     _check(curve, half)
-    n = int(curve.values.argmax())
+    n = int(np.nanargmax(curve.values))
     return [Peak(curve.first + n, float(curve.values[n]), threshold(curve.values, p))]
 
 
 def _check(curve: Curve, half: int) -> None:
-    if not len(curve.values):
+    if np.isnan(curve.values).all():
         raise ValueError(
-            f"fewer than {2 * half + 1} scores: the paper's smoothing drops {half} at each end, "
-            "so all of these; smooth as the code does, or leave the video out"
+            f"fewer than {2 * half + 1} scores on end: the paper's smoothing drops {half} at each "
+            "end, so all of these; smooth as the code does, or leave the video out"
         )
 
 
@@ -184,8 +202,8 @@ def online(curve: Curve, half: int, p: float) -> list[Peak]:
     from scipy.signal import find_peaks
 
     values = curve.values[: curve.settled]
-    means = values.cumsum() / np.arange(1, len(values) + 1)
-    tops = np.maximum.accumulate(values)
+    means = np.nancumsum(values) / np.maximum((~np.isnan(values)).cumsum(), 1)
+    tops = np.fmax.accumulate(values)
     places, edges = find_peaks(values, plateau_size=1)
     peaks = []
     for n, left, right in zip(places, edges["left_edges"], edges["right_edges"], strict=True):
@@ -194,7 +212,7 @@ def online(curve: Curve, half: int, p: float) -> list[Peak]:
             break
         before, after = values[max(0, n - half + 1) : left], values[right + 1 : n + half]
         least = _between(float(means[known]), float(tops[known]), p)
-        if values[n] >= least and (before < values[n]).all() and (after <= values[n]).all():
+        if values[n] >= least and not ((before >= values[n]).any() or (after > values[n]).any()):
             peaks.append(Peak(curve.first + int(n), float(values[n]), least))
     return peaks
 
@@ -208,15 +226,22 @@ WAYS: dict[str, Callable[[Curve, int, float], list[Peak]]] = {
 
 
 def peaks(
-    scores: ArrayLike, *, half: int, way: str = "offline", smoothing: str = "paper", p: float = P
+    scores: ArrayLike,
+    *,
+    half: int,
+    way: str = "offline",
+    smoothing: str = "paper",
+    p: float = P,
+    gaps: bool = False,
 ) -> list[Peak]:
     """Peaks of SCORES (n,), one a frame, by ascending frame; WAY and SMOOTHING by name.
 
-    Raises ValueError for scores that are not finite, and where smoothing leaves none of a video
-    (online: no peak, yet).
+    With GAPS they may be NaN. Raises ValueError for scores that are not finite, and where smoothing
+    leaves none of a video (online: no peak, yet).
     """
     each = np.asarray(scores, np.float64)
-    if each.ndim != 1 or not len(each) or not np.isfinite(each).all():
+    known = np.isfinite(each) | (np.isnan(each) & gaps)
+    if each.ndim != 1 or not len(each) or not known.all():
         raise ValueError(f"scores {each.shape}: one finite score a frame, of one frame or more")
     if half < 1 or not 0 <= p <= 1:
         raise ValueError(f"half {half}, p {p}: half is 1 or more, p is from 0 to 1")
@@ -239,6 +264,7 @@ def spot(
     smoothing: str = "paper",
     bounds: str = "paper",
     p: float = P,
+    gaps: bool = False,
 ) -> list[Interval]:
     """Micro-expressions in a video of so many FRAMES, as ``peaks`` has them; apexes are the peaks.
 
@@ -251,7 +277,7 @@ def spot(
             f"{len(np.asarray(scores))} scores of {frames} frames: one a frame at most"
         )
     found = []
-    for peak in peaks(scores, half=half, way=way, smoothing=smoothing, p=p):
+    for peak in peaks(scores, half=half, way=way, smoothing=smoothing, p=p, gaps=gaps):
         first, last = BOUNDS[bounds](peak.frame, half)
         found.append(
             Interval(
@@ -275,7 +301,8 @@ PHASES: dict[str, Callable[[int, int], tuple[int, int]]] = {
 def emotion(classes: Sequence[int], peak: int, *, half: int, phase: str = "onset phase") -> int:
     """The most frequent of CLASSES, one a frame, in a PHASE of the interval around PEAK.
 
-    Of equals that which is seen first, as in MEAN's code; the peak's own where nothing is before.
+    Those below 0 are of frames where nothing was seen, and do not count. Of equals that which is
+    seen first, as in MEAN's code; the peak's own where nothing is before.
 
     >>> emotion([0, 2, 1, 2, 1, 0, 0, 0], 5, half=4)
     2
@@ -283,5 +310,5 @@ def emotion(classes: Sequence[int], peak: int, *, half: int, phase: str = "onset
     if not 0 <= peak < len(classes):
         raise ValueError(f"peak {peak} of {len(classes)} frames, which count from 0")
     first, last = PHASES[phase](peak, half)
-    seen = classes[max(0, first) : max(1, last + 1)]
-    return int(Counter(int(one) for one in seen).most_common(1)[0][0])
+    seen = [int(one) for one in classes[max(0, first) : max(1, last + 1)] if one >= 0]
+    return Counter(seen or [int(classes[peak])]).most_common(1)[0][0]

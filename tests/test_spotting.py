@@ -28,6 +28,7 @@ from recognizers.spotting import (
     pseudo_labels,
     sampled,
     spot,
+    stretches,
     threshold,
     whole_windows,
 )
@@ -338,3 +339,59 @@ def test_the_emotion_of_the_first_frame_is_its_own_and_none_is_asked_for_beyond_
     assert emotion([1, 1, 0], 0, half=2, phase=phase) == 1
     with pytest.raises(ValueError, match="peak 3 of 3 frames"):
         emotion([1, 1, 0], 3, half=2, phase=phase)
+
+
+NAN = float("nan")
+GAPPED = st.lists(st.sampled_from([0.0, 0.25, 1.0, NAN]), min_size=1, max_size=60)
+
+
+def test_each_stretch_is_smoothed_as_if_it_were_a_video() -> None:
+    scores = np.array([1.0, 2, 3, NAN, NAN, 5, 7])
+    assert stretches(scores) == [(0, 2), (5, 6)]
+    # Half 1: three frames (paper), or two and what is outside is 0 (code).
+    np.testing.assert_equal(whole_windows(scores, 1).values, [2, NAN, NAN, NAN, NAN])
+    np.testing.assert_equal(padded_box(scores, 1).values, [0.5, 1.5, 2.5, NAN, NAN, 2.5, 6])
+
+
+def test_mean_and_maximum_are_of_all_that_was_seen_of_a_video() -> None:
+    scores = np.full(41, NAN)
+    scores[:20], scores[21:] = BUMPS, BUMPS / 2
+    (first,) = peaks(scores, half=2, gaps=True)
+    # Smoothed over 5 frames 16 values of each stretch are left: five of 1 and five of .5, then
+    # half of these; the mean is 11.25 of 32, and no second bump reaches .55 of the way to 1.
+    assert (first.frame, first.score) == (6, 1)
+    assert first.threshold == pytest.approx(11.25 / 32 + 0.55 * (1 - 11.25 / 32))
+    assert [peak.frame for peak in peaks(scores, half=2, p=0, gaps=True)] == [6, 14, 27]
+    assert [peak.frame for peak in peaks(scores, half=2, way="highest", gaps=True)] == [4]
+    with pytest.raises(ValueError, match="one finite score a frame"):
+        peaks(scores, half=2)
+    with pytest.raises(ValueError, match="one finite score a frame"):
+        peaks([0.1, np.inf, NAN], half=1, gaps=True)
+    with pytest.raises(ValueError, match="fewer than 5 scores on end"):
+        peaks([0.1, 0.2, NAN, 0.3, 0.4, 0.2], half=2, gaps=True)
+
+
+@given(GAPPED, st.integers(1, 4), st.sampled_from(sorted(SMOOTHINGS)), st.floats(0, 1))
+def test_online_takes_nothing_back_where_a_face_is_lost(
+    scores: list[float], half: int, smoothing: str, p: float
+) -> None:
+    told: list[Peak] = []
+    for now in range(1, len(scores) + 1):
+        found = peaks(scores[:now], half=half, way="online", smoothing=smoothing, p=p, gaps=True)
+        assert found[: len(told)] == told
+        told = found
+    assert all(np.isfinite(scores[peak.frame]) for peak in told)
+
+
+@given(HEIGHTS, st.integers(1, 4), st.sampled_from(sorted(SMOOTHINGS)), st.sampled_from([*WAYS]))
+def test_a_video_without_gaps_is_spotted_alike_whether_it_might_have_them(
+    scores: list[float], half: int, smoothing: str, way: str
+) -> None:
+    options = {"half": half, "smoothing": smoothing, "way": way}
+    if len(scores) > 2 * half:
+        assert peaks(scores, **options, gaps=True) == peaks(scores, **options)  # type: ignore[arg-type]
+
+
+def test_what_was_not_seen_has_no_say_in_the_emotion() -> None:
+    assert emotion([2, -1, -1, 1], 3, half=3) == 2
+    assert emotion([-1, -1, 1], 2, half=2) == 1
