@@ -358,7 +358,7 @@ class ClipPool:
     def sha256(self) -> str:
         """Of clips, frame numbers, and name, size and time of every file that is read."""
         return _sha256(
-            [[one.clip.origin, one.numbers, _files(one.clip.footage, one.numbers)]
+            [[one.clip.origin, one.numbers, files_of(one.clip.footage, one.numbers)]
              for one in self.shown]
         )  # fmt: skip
 
@@ -368,7 +368,7 @@ class ClipPool:
             yield _Shown(one.clip, row, one.numbers, ends)
 
 
-def _files(footage: Footage, numbers: Iterable[int]) -> list[tuple[str, int, int]]:
+def files_of(footage: Footage, numbers: Iterable[int]) -> list[tuple[str, int, int]]:
     """Name, bytes and time of last change in nanoseconds of FOOTAGE's files of NUMBERS."""
     if isinstance(footage, Pictures):
         paths = [footage.path(number) for number in dict.fromkeys(numbers)]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mie_x.datasets.footage import VIDEOS, Pictures, Unreadable, Video, pictures
+from mie_x.datasets.footage import Pictures, Unreadable, Video, footage_at
 from mie_x.faces.aligned import Alignment, aligned, find_alignment
 from mie_x.faces.detection import TEMPLATE
 from mie_x.flow import FLOWS, gray, resized, strain
@@ -187,17 +187,7 @@ def _clip(
     if len(given) != 1:
         raise ValueError("give two pictures, onset and apex, or one video or folder of frames")
     (path,) = given
-    footage: Pictures | Video
-    if path.is_dir():
-        footage = pictures(path, str(path))
-        if footage.twice:
-            raise ValueError(f"{path}: {footage.twice[0]} has the number of another; rename one")
-    elif path.suffix.lower() in VIDEOS:
-        footage = Video(str(path), path)
-    elif path.exists():
-        raise ValueError(f"{path}: no video by its name; give two pictures, onset and apex")
-    else:
-        raise FileNotFoundError(f"{path}: no such video or folder; check the path")
+    footage = footage_at(path, str(path))
     numbers = footage.numbers
     if len(numbers) < 2:
         raise ValueError(

@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mie_x.faces.pictures import MAX_PIXELS, UnusablePicture, decode, read_bytes
 from mie_x.records import Frames
@@ -28,6 +29,8 @@ LAST_NUMBER = re.compile(r"(\d+)\D*$")  # of a file's stem: img46, reg_img46, 00
 COPY = re.compile(r" \(\d+\)(\.\w+)$")  # "img46 (1).jpg" beside img46.jpg is no frame 1
 DEEPEST = 12  # folders below a root; collections have five
 MAX_FRAMES = 1_000_000  # of a folder or a video: over an hour at 200 a second
+JITTER = 0.1  # of the time between frames: what cameras of a constant rate are off by, and more
+SLOPPY = 0.1  # s by which a header may tell of more than there is, besides two frames
 
 
 class Unreadable(ValueError):
@@ -144,6 +147,29 @@ def below(root: Path, *cells: str) -> Path:
     return root.joinpath(*cells)
 
 
+class _Told(NamedTuple):
+    """What the packets of a video tell without being decoded."""
+
+    frames: int
+    rate: float | None
+    uneven: str
+
+
+def _uneven(steps: NDArray[Any], tick: float) -> str:
+    """What is to be said of STEPS between frames, in ticks of so many ms; "" of a constant rate.
+
+    A step may be a tick off, for times are rounded to ticks (to ms by Matroska: 33, 33, 34), and
+    ``JITTER`` of the usual step.
+    """
+    if not len(steps):
+        return ""
+    usual = float(np.median(steps))
+    if np.abs(steps - usual).max() <= 1 + JITTER * usual:
+        return ""
+    least, most = (f"{step * tick:.3g}" for step in (steps.min(), steps.max()))
+    return f"its frames are {least} to {most} ms apart (variable frame rate)"
+
+
 @dataclass(frozen=True, eq=False)
 class Video:
     """A video file; its frames are counted from 1, as OpenFace and MECIA's coders do."""
@@ -156,24 +182,47 @@ class Video:
         return ()
 
     @cached_property
-    def _told(self) -> tuple[int, float | None]:
+    def _told(self) -> _Told:
         with self._opened() as (container, stream):
             rate = float(stream.average_rate) if stream.average_rate else None
-            count = 0
-            for packet in container.demux(stream):
-                count += packet.size > 0
-                if count > MAX_FRAMES:
+            times: list[int | None] = []
+            end, places = 0.0, 0  # of AVI: frames that were dropped have a place and no bytes
+            for packet in container.demux():
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if packet.stream.index != stream.index:
+                    continue
+                places += packet.dts is not None
+                if packet.size > 0:
+                    times.append(packet.pts)
+                if len(times) > MAX_FRAMES:
                     raise Unreadable(f"{self.path}: more than {MAX_FRAMES:,} frames; cut it up")
-            return count, rate
+            told = (container.duration or 0) / 1e6
+            if told > end + SLOPPY + 2 / (rate or 25):
+                raise self._cut(f"{told:.1f} s by its header, {end:.1f} s are there")
+            if container.format.name == "avi" and stream.frames > places:
+                raise self._cut(f"{stream.frames} frames by its header, {places} are there")
+            tick = 1000 * float(stream.time_base) if stream.time_base else 0.0
+        known = [time for time in times if time is not None]
+        steps = np.diff(np.sort(known if len(known) == len(times) else []))
+        return _Told(len(times), rate, _uneven(steps, tick))
+
+    def _cut(self, why: str) -> Unreadable:
+        return Unreadable(f"{self.path}: damaged or cut short ({why}); copy it again, whole")
 
     @property
     def numbers(self) -> range:
-        return range(1, self._told[0] + 1)
+        return range(1, self._told.frames + 1)
 
     @property
     def fps(self) -> float | None:
         """Mean frames a second, as the file tells."""
-        return self._told[1]
+        return self._told.rate
+
+    @property
+    def uneven(self) -> str:
+        """How its frame rate varies, in a few words; "" where it is constant or nobody tells."""
+        return self._told.uneven
 
     def frame(self, number: int) -> Frames:
         return next(self.frames([number]))
@@ -191,6 +240,8 @@ class Video:
                         raise Unreadable(f"{self.path}: frame {number} is damaged or cut short")
                     yield _upright(frame)
                     number = next(wanted, None)
+        if number in self.numbers:
+            raise self._cut(f"frame {number} cannot be decoded")
         if number is not None:
             raise KeyError(f"{self.path}: no frame {number}")
 
@@ -223,6 +274,23 @@ class Video:
                 yield container, stream
             except av.FFmpegError as error:
                 raise Unreadable(f"{self.path}: damaged or cut short ({error.strerror})") from error
+
+
+def footage_at(path: Path, name: str) -> Pictures | Video:
+    """The video file, or the folder of pictures, at PATH; nothing of it is read yet.
+
+    ValueError where it is neither, or two of its pictures have one number.
+    """
+    if path.is_dir():
+        found = pictures(path, name)
+        if found.twice:
+            raise ValueError(f"{path}: {found.twice[0]} has the number of another; rename one")
+        return found
+    if path.suffix.lower() in VIDEOS:
+        return Video(name, path)
+    if path.exists():
+        raise ValueError(f"{path}: no video by its name; give {', '.join(VIDEOS)} or a folder")
+    raise FileNotFoundError(f"{path}: no such video or folder; check the path")
 
 
 def _upright(frame: Any) -> Frames:

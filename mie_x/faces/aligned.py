@@ -126,7 +126,7 @@ class _Resampling:
         return shown.reshape(self.size, self.size, 3)
 
 
-@lru_cache(maxsize=1)  # a long clip comes in parts
+@lru_cache(maxsize=2)  # a long clip comes in parts, and each as those before it saw it
 def _resampling(matrix: Matrix, shape: tuple[int, int], size: int) -> _Resampling:
     return _Resampling(matrix, shape, size)
 
