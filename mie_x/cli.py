@@ -538,15 +538,23 @@ def check(name: str, root: Path, deep: bool, out: Path | None, workers: int) -> 
 @click.argument("root", type=PATH)
 @click.option("--subjects", type=click.IntRange(1, 999), metavar="N", help="Rendered people.")
 @click.option("--clips", type=click.IntRange(1, 99_999), metavar="N", help="Of all together.")
+@click.option(
+    "--rest",
+    type=click.FloatRange(0, 600, min_open=True),
+    metavar="SECONDS",
+    help="Neutral before and after expressions, of people who blink and move: long videos, samm.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 @click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores, metavar="N")
-def standin(name: str, root: Path, seed: int, workers: int, **sizes: int | None) -> None:
+def standin(name: str, root: Path, seed: int, workers: int, **sizes: float | None) -> None:
     """Write rendered clips in the layout of the collection NAME to ROOT, so that all else runs."""
     with stoppable(), bad_input():
         collection = collection_named(name)
         if root.exists() and any(root.iterdir()):
             raise ValueError(f"{root} is not empty; give a new folder")
         given = {option: size for option, size in sizes.items() if size is not None}
+        if "rest" in given and not collection.lives:
+            raise ValueError(f"--rest is not for {name}: its stand-in has no neutral stretches")
         made = collection.write_standin(root, seed=seed, workers=workers, **given)
     say(f"stand-in of {collection.title}: {len(made)} clips of rendered people; nobody moved so")
     click.echo(root)

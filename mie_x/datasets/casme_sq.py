@@ -158,18 +158,26 @@ def _places(frames: Path) -> dict[Video, str]:
 
 
 def write_standin(
-    root: Path, *, subjects: int = 6, clips: int = 24, seed: int = 0, workers: int = 1
+    root: Path,
+    *,
+    subjects: int = 6,
+    clips: int = 24,
+    seed: int = 0,
+    workers: int = 1,
+    rest: float | None = None,
 ) -> list[Clip]:
     """Write a stand-in to ROOT; returns what ``read`` is to find there.
 
     Everybody is filmed in front of three films at most, at rest for a second or more between two
-    expressions. With the original's quirks: no header; the first clip has no offset, the second no
-    apex; unknown units, alternatives, commas, a lone unit as a number; codes of films as text and
-    as a number; of three or more subjects the last one's first video lies with the first one's.
+    expressions; with REST, some REST seconds, and people live meanwhile: ``standin.live``.
+    With the original's quirks: no header; the first clip has no offset, the second no apex; unknown
+    units, alternatives, commas, a lone unit as a number; codes of films as text and as a number; of
+    three or more subjects the last one's first video lies with the first one's.
     """
     lines: list[list[object]] = []
     made: list[Clip] = []
     reels = []
+    truth: dict[str, list[standin.Event]] = {}
     for who, watched, acts in _showings(subjects, clips, seed):
         subject, (code, film, title) = f"s{15 + who}", FILMS[watched]
         away = 1 < who == subjects - 1 and watched == 0
@@ -179,12 +187,17 @@ def write_standin(
         shown = [
             standin.expression(rng, emotion, kind=kind, fps=FPS)[:2] for kind, _, emotion in acts
         ]
-        pauses = rng.integers(30, 50, len(acts) + 1).tolist()
+        pauses = (
+            rng.integers(30, 50, len(acts) + 1).tolist()
+            if rest is None
+            else standin.pauses(rng, rest, len(acts) + 1, fps=FPS)
+        )
         person, length = f"{NAME}-{seed}-{subject}", sum(pauses) + sum(len(aus) for aus, _ in shown)
         film_aus = standin.rest(person, length)
         files = {n: f"img{n:03d}.jpg" for n in range(1, length + 1)}
         footage = Pictures(place, root / FRAMES / place, files)
         end = 0
+        played = []
         for count, ((kind, valence, emotion), (aus, apex)) in enumerate(
             zip(acts, shown, strict=True), 1
         ):
@@ -192,6 +205,7 @@ def write_standin(
             end = start + len(aus)
             standin.play(film_aus, start, aus)
             keys = KeyFrames(start + 1, start + 1 + apex, end)
+            played.append(standin.Event(kind, start + 1, start + 1 + apex, end))
             told = _told(len(made), keys, standin.coded(aus[apex], 0.0))
             if away:
                 keys.odd = ["its video lies in the folder of s15"]
@@ -200,8 +214,10 @@ def write_standin(
             cells = [str(cell) for cell in lines[-1]]
             made.append(_clip(origin, footage, keys, cells, stand_in=True))
         shot = standin.Shot(person, film_aus, own_seed)
+        if rest is not None:
+            shot, truth[place] = standin.live(shot, played, first=1, fps=FPS)
         reels.append(standin.Reel(shot, footage.folder, footage.names))
-        standin.write_openface(root, place, footage.names, film_aus, seed=own_seed)
+        standin.write_openface(root, place, footage.names, shot.shown, seed=own_seed)
     standin.write_reels(reels, workers=workers)
     (reels[0].folder / ".DS_Store").write_bytes(b"\0")
     pages: dict[str, list[list[object]]] = {
@@ -210,6 +226,8 @@ def write_standin(
         "naming rule2": [[int(code) if code > "0500" else code, film] for code, film, _ in FILMS],
     }
     write_sheet(root / "CAS(ME)^2code_final.xlsx", pages)
+    if truth:
+        standin.write_events(root, truth)
     standin.mark(root, TITLE, made, seed=seed)
     return made
 
@@ -265,4 +283,5 @@ CASME_SQ = Collection(
         ),
         Published("Qu et al., TAC 2018", 300, kind="macro"),
     ),
+    lives=True,
 )

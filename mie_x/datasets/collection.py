@@ -38,10 +38,11 @@ class Collection:
     """A collection of real clips. ``read(root)`` hands out every row of its sheets, in their order.
 
     ``write_standin(root, *, subjects, clips, seed, workers)`` writes rendered clips in the same
-    layout and returns what ``read`` is to find. ``published`` holds one entry a release; a copy
-    matches if it matches one entry of each kind. ``merging`` is the rule of the three classes in
-    words, ``access`` who gives the collection out and under which terms. ``gaps``: whether frames
-    are missing in the collection as it is handed out.
+    layout and returns what ``read`` is to find; where the collection ``lives``, it takes ``rest``
+    too: seconds around expressions in which people blink and move (``standin.live``). ``published``
+    holds one entry a release; a copy matches if it matches one entry of each kind. ``merging`` is
+    the rule of the three classes in words, ``access`` who gives the collection out and under which
+    terms. ``gaps``: whether frames are missing in the collection as it is handed out.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Collection:
     write_standin: Callable[..., list[Clip]]
     published: tuple[Published, ...] = ()
     gaps: bool = False
+    lives: bool = False
 
 
 def make_clip(

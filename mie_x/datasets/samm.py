@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mie_x.datasets import standin
 from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
@@ -86,16 +88,31 @@ def read_codes(root: Path) -> Sheet:
 
 
 def write_standin(
-    root: Path, *, subjects: int = 6, clips: int = 24, seed: int = 0, workers: int = 1
+    root: Path,
+    *,
+    subjects: int = 6,
+    clips: int = 24,
+    seed: int = 0,
+    workers: int = 1,
+    rest: float | None = None,
 ) -> list[Clip]:
-    """Write a stand-in with the shares of the emotions: ``write_cast``."""
+    """Write a stand-in with the shares of the emotions: ``write_cast``.
+
+    With REST, there are some REST seconds of frames before the onset, and as many or not after the
+    offset, and people live: ``standin.live``.
+    """
     played = standin.cast(subjects, clips, EMOTIONS, seed=seed)
     cast = [(f"{who + 6:03d}", emotion) for who, emotion in played]
-    return write_cast(root, cast, seed=seed, workers=workers)
+    return write_cast(root, cast, seed=seed, workers=workers, rest=rest)
 
 
 def write_cast(
-    root: Path, cast: Sequence[tuple[str, str]], *, seed: int, workers: int
+    root: Path,
+    cast: Sequence[tuple[str, str]],
+    *,
+    seed: int,
+    workers: int,
+    rest: float | None = None,
 ) -> list[Clip]:
     """Write a stand-in in which CAST, (subject as ``006``, emotion), plays, a clip each.
 
@@ -106,18 +123,37 @@ def write_cast(
     """
     rows: list[Sequence[object]] = []
     made, reels = [], []
+    truth: dict[str, list[standin.Event]] = {}
     for count, (subject, emotion) in enumerate(cast):
         name = f"{subject}_{1 + count % 7}_{1 + count}"
-        take = standin.take(NAME, seed, subject, name, emotion, kind="micro", fps=FPS)
-        onset = 400 + take.seed % 2000
-        keys = KeyFrames(onset, onset + take.apex, onset + take.offset)
-        files = {
-            n: f"{subject}_{n:0{5 - count % 2}d}.jpg" for n in range(onset, onset + len(take.aus))
-        }
+        before, after = 0, 0
+        if rest is not None:
+            rng = np.random.default_rng(standin.seed_of(NAME, seed, name, "rest"))
+            before, after = standin.pauses(rng, rest, 2, fps=FPS)
+        take = standin.take(
+            NAME,
+            seed,
+            subject,
+            name,
+            emotion,
+            kind="micro",
+            fps=FPS,
+            before=before,
+            after=after,
+        )
+        first = 400 + take.seed % 2000
+        onset, apex, offset = (first + row for row in (take.onset, take.apex, take.offset))
+        keys = KeyFrames(onset, apex, offset)
+        numbers = range(first, first + len(take.aus))
+        files = {n: f"{subject}_{n:0{5 - count % 2}d}.jpg" for n in numbers}
         cells = _code(count, keys)
         footage = Pictures(f"{subject}/{name}", root / "SAMM" / subject / name, files)
-        reels.append(standin.Reel(take.shot(gray=True), footage.folder, footage.names))
-        standin.write_openface(root, footage.name, footage.names, take.aus, seed=take.seed)
+        shot = take.shot(gray=True)
+        if rest is not None:
+            played = [standin.Event("micro", onset, apex, offset)]
+            shot, truth[footage.name] = standin.live(shot, played, first=first, fps=FPS)
+        reels.append(standin.Reel(shot, footage.folder, footage.names))
+        standin.write_openface(root, footage.name, footage.names, shot.shown, seed=take.seed)
         units = take.coded.replace("+", "B+") + "B" if count % 3 == 2 else take.coded
         rows.append([subject, name, *cells, units, emotion.capitalize()])
         made.append(
@@ -136,6 +172,8 @@ def write_cast(
     (root / "SAMM" / ".DS_Store").write_bytes(b"\0")
     (reels[0].folder / f"._{reels[0].names[0]}").write_bytes(b"\0")
     write_codes(root, rows)
+    if truth:
+        standin.write_events(root, truth)
     standin.mark(root, TITLE, made, seed=seed)
     return made
 
@@ -233,4 +271,5 @@ SAMM = Collection(
             },
         ),
     ),
+    lives=True,
 )

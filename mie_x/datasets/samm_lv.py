@@ -99,13 +99,20 @@ def _emotions(root: Path) -> dict[str, str]:
 
 
 def write_standin(
-    root: Path, *, subjects: int = 6, clips: int = 24, seed: int = 0, workers: int = 1
+    root: Path,
+    *,
+    subjects: int = 6,
+    clips: int = 24,
+    seed: int = 0,
+    workers: int = 1,
+    rest: float | None = None,
 ) -> list[Clip]:
     """Write a stand-in, SAMM's own sheet included; returns what ``read`` is to find in ROOT.
 
     A video holds a micro-expression and, from a subject's second clip on, a macro-expression, at
-    rest for 0.2 s before, between and after them. With the original's quirks: the first clip's apex
-    is not annotated, the second video begins within its first clip, the third clip's action units
+    rest for 0.2 s before, between and after them. With REST these are some REST seconds, and people
+    live meanwhile: ``standin.live``. With the original's quirks: the first clip's apex is not
+    annotated, the second video begins within its first clip, the third clip's action units
     hold a word, a lone one is a number; other frame numbers in SAMM's own sheet; hidden files.
     """
     acts: dict[str, list[str]] = {}
@@ -121,6 +128,7 @@ def write_standin(
     codes: list[list[object]] = []
     made: list[Clip] = []
     reels: list[standin.Reel] = []
+    truth: dict[str, list[standin.Event]] = {}
     for subject, video, emotions in played:
         own_seed = standin.seed_of(NAME, seed, video)
         rng = np.random.default_rng(own_seed)
@@ -129,16 +137,22 @@ def write_standin(
             for emotion, kind in zip(emotions, ("micro", "macro"), strict=False)
         ]
         person = f"{NAME}-{seed}-{subject}"
-        aus = standin.rest(person, _REST + sum(len(rows) + _REST for *_, rows, _ in acted))
+        stretches = [_REST] * (len(acted) + 1)
+        if rest is not None:
+            stretches = standin.pauses(rng, rest, len(stretches), fps=FPS)
+        aus = standin.rest(person, sum(stretches) + sum(len(rows) for *_, rows, _ in acted))
         # rows before the recording: up to the middle of the second video's first rise
-        cut = _REST + acted[0][3] // 2 if len(reels) == 1 else 0
+        cut = stretches[0] + acted[0][3] // 2 if len(reels) == 1 else 0
         files = {n: f"{video}_{n:05d}.jpg" for n in range(1, len(aus) - cut + 1)}
         footage = Pictures(video, root / FRAMES / video, files)
-        start = _REST
+        end = 0
+        shown = []
         for count, (emotion, kind, rows, apex) in enumerate(acted, 1):
+            start = end + stretches[count - 1]
+            end = start + len(rows)
             standin.play(aus, start, rows)
-            onset, offset = start + 1 - cut, start + len(rows) - cut
-            start += len(rows) + _REST
+            onset, offset = start + 1 - cut, end - cut
+            shown.append(standin.Event(kind, max(onset, 1), onset + apex, offset))
             name, units = f"{video}_{count}", standin.coded(rows[apex], 0.0)
             word = emotion.capitalize() if kind == "micro" else ""
             if kind == "micro":
@@ -171,13 +185,17 @@ def write_standin(
                 )
             )
         shot = standin.Shot(person, aus[cut:], own_seed, gray=True)
+        if rest is not None:
+            shot, truth[video] = standin.live(shot, shown, first=1, fps=FPS)
         reels.append(standin.Reel(shot, footage.folder, footage.names))
-        standin.write_openface(root, video, footage.names, shot.aus, seed=own_seed)
+        standin.write_openface(root, video, footage.names, shot.shown, seed=own_seed)
     standin.write_reels(reels, workers=workers)
     (root / FRAMES / ".DS_Store").write_bytes(b"\0")
     (reels[0].folder / f"._{reels[0].names[0]}").write_bytes(b"\0")
     write_sheet(root / "SAMM_LongVideos_V3_Release.xlsx", {"SAMM_LongVideos": lines})
     samm.write_codes(root, codes)
+    if truth:
+        standin.write_events(root, truth)
     standin.mark(root, TITLE, made, seed=seed)
     return made
 
@@ -194,4 +212,5 @@ SAMM_LV = Collection(
         Published("Yap et al., FG 2020", 159),
         Published("Yap et al., FG 2020", 343, kind="macro"),
     ),
+    lives=True,
 )

@@ -4,6 +4,11 @@ Nobody moved so. The people are the renderer's, the emotions' action units are w
 on, and timing, size, asymmetry, jitter and noise are made up; ``STAND-IN.txt`` in the folder says
 so, and every clip that is read from such a folder has ``stand_in``. A figure measured on a stand-in
 says that the software runs, and nothing about micro-expressions.
+
+Long videos, and clips with neutral frames around them, may show people who live (``live``): they
+blink, move their heads and their mouths, and ``STAND-IN.csv`` tells every event of them, free of
+the sheets' quirks. A head that moves is its picture, shifted and turned with all that is behind it:
+another pose would be another drawing a frame, and no head here turns away from the camera.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +28,11 @@ from PIL import Image
 
 from mie_x import __version__
 from mie_x.datasets.collection import MARK, counts, standin_mark
+from mie_x.datasets.sheets import read_sheet, write_sheet
 from mie_x.records import AUS, Aus, Clip, Frames
 from mie_x.whole import whole, write_text
 
+TRUTH = "STAND-IN.csv"
 SIZE = 160  # px, a side: the detector wants some room, and nothing is enlarged to 128
 JITTER = 0.35  # px at SIZE, standard deviation of a head that tries to keep still
 TILT = 0.15  # degrees, likewise
@@ -64,6 +71,56 @@ SECONDS = {  # of rise and fall, shortest and longest; a micro-expression has ha
 }
 AMPLITUDE = {"micro": (0.15, 0.4), "macro": (0.6, 0.95)}
 
+# Of people who live. Blinks: some 16 a minute, as at rest (17 in Bentivoglio et al., Mov. Disord.
+# 1997), shut in a tenth of a second and open again in twice that. All else is ours.
+EVERY = {"blink": (1.5, 2.2), "head": (3.2, 4.0), "mouth": (3.0, 7.0)}
+"""What -> seconds from one's begin to the next: the least, and the mean (exponential) of what is
+more. The least is longer than one lasts."""
+LASTS = {
+    "blink": ((0.07, 0.12), (0.0, 0.05), (0.15, 0.25)),
+    "head": ((0.3, 1.0), (0.2, 1.0), (0.3, 1.0)),
+    "mouth": ((0.15, 0.4), (0.0, 0.3), (0.2, 0.5)),
+}
+"""What -> seconds of rise, hold and fall, shortest and longest."""
+SHUT = (0.85, 1.0)  # AU45 of a blink
+MOUTHS: tuple[dict[int, float], ...] = (
+    {17: 1.0, 23: 0.4},  # a swallow
+    {23: 1.0, 14: 0.5},  # lips pressed
+    {25: 1.0, 26: 0.5},  # lips parted
+)
+MOUTH = (0.1, 0.25)  # amplitude: less than most micro-expressions have
+SHIFT = (1.5, 4.0)  # px at SIZE of a head's movement
+TURN = (1.0, 3.0)  # degrees, likewise
+FARTHEST = (6.0, 6.0, 4.0)  # px, px and degrees from where the head was first
+STAYS = 0.5  # share of the movements after which the head stays where it is
+SWAY = (0.8, 0.8, 0.4)  # px, px and degrees of a slow drift of posture
+SWAYS = (6.0, 20.0)  # seconds that it takes to come back
+
+
+class Event(NamedTuple):
+    """Something that a stand-in shows, in frame numbers of its footage.
+
+    ``what`` is "micro", "macro", "blink", "head" or "mouth"; at ``first`` and ``last`` nothing is
+    to be seen yet, or any more, but of a head that stays: its ``apex`` is its ``last``.
+    """
+
+    what: str
+    first: int
+    apex: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class Life:
+    """What somebody does beside expressions, a row a frame.
+
+    ``aus`` (T, 17) are those of both sides of the face alike; ``head`` (T, 3) is how it is moved, x
+    and y in px at SIZE, and degrees.
+    """
+
+    aus: Aus
+    head: NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -71,7 +128,7 @@ class Shot:
 
     ``person`` names the face: the same name, the same face. ``lean`` in [-1, 1] is by how much more
     the side on the left of the picture moves than the other. ``seed`` fixes light, framing, jitter
-    and noise. ``gray`` and ``noise`` (of 255) are the camera's.
+    and noise. ``gray`` and ``noise`` (of 255) are the camera's. Without ``life`` nobody blinks.
     """
 
     person: str
@@ -80,6 +137,12 @@ class Shot:
     lean: float = 0.0
     gray: bool = False
     noise: float = 1.5
+    life: Life | None = None
+
+    @property
+    def shown(self) -> Aus:
+        """(T, 17) in [0, 1]: all that the face does."""
+        return self.aus if self.life is None else np.clip(self.aus + self.life.aus, 0, 1)
 
 
 def seed_of(*parts: object) -> int:
@@ -103,10 +166,86 @@ def expression(
     shape *= rng.uniform(*AMPLITUDE[kind])
     rise, back = (max(2, round(rng.uniform(*span) * fps)) for span in SECONDS[kind])
     lean = float(np.clip(rng.normal(0, 0.3), -0.6, 0.6)) if rng.random() < 0.5 else 0.0
-    curve = 0.5 - 0.5 * np.cos(np.pi * np.arange(rise + 1) / rise)
-    if fall:
-        curve = np.append(curve, 0.5 + 0.5 * np.cos(np.pi * np.arange(1, back + 1) / back))
+    curve = _swell(rise, back if fall else 0)
     return (curve[:, None] * shape.clip(0, 1)).astype(np.float32), rise, lean
+
+
+def _swell(rise: int, back: int, *, hold: int = 0) -> NDArray[np.float64]:
+    """(1 + RISE + HOLD + BACK,): from 0 to 1, smoothly, there for HOLD frames, and back to 0."""
+    up = 0.5 - 0.5 * np.cos(np.pi * np.arange(rise + 1) / rise)
+    down = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, back + 1) / max(back, 1))
+    return np.concatenate([up, np.ones(hold), down])
+
+
+def pauses(rng: np.random.Generator, rest: float, count: int, *, fps: float) -> list[int]:
+    """Frames of COUNT neutral stretches, each REST x U(0.5, 1.5) seconds long."""
+    if not 0 < rest < float("inf"):
+        raise ValueError(f"a rest of {rest} seconds; give a number above 0")
+    return [max(1, round(rest * share * fps)) for share in rng.uniform(0.5, 1.5, count)]
+
+
+def live(
+    shot: Shot, played: Sequence[Event], *, first: int, fps: float
+) -> tuple[Shot, list[Event]]:
+    """SHOT of somebody who lives, and all its events in their order, the expressions PLAYED too.
+
+    FIRST is the number of its first frame. Blinks and movements of the head come whenever they do,
+    so within expressions too; the mouth has no other movement while it shows one. What would not
+    end before the shot does is left out. Depends on the shot's seed, its length and PLAYED alone.
+    """
+    rng = np.random.default_rng(seed_of("life", shot.seed))
+    rows = len(shot.aus)
+    aus, head = np.zeros((rows, len(AUS)), np.float32), np.zeros((rows, 3))
+    events = [*played]
+    posture = np.zeros(3)
+    for what, moment in _moments(rng, rows / fps):
+        rise, hold, back = (round(rng.uniform(*span) * fps) for span in LASTS[what])
+        rise, back = max(rise, 1), max(back, 1)
+        stays = what == "head" and rng.random() < STAYS
+        curve = _swell(rise, 0) if stays else _swell(rise, back, hold=hold)
+        start = round(moment * fps)
+        end = start + len(curve)
+        event = Event(what, first + start, first + start + rise, first + end - 1)
+        shape = np.zeros(len(AUS))
+        if what == "blink":
+            shape[AUS.index(45)] = rng.uniform(*SHUT)
+        elif what == "mouth":
+            size = rng.uniform(*MOUTH)
+            for au, share in MOUTHS[int(rng.integers(len(MOUTHS)))].items():
+                shape[AUS.index(au)] = share * size
+        if end > rows or (what == "mouth" and any(_overlap(event, other) for other in played)):
+            continue
+        events.append(event)
+        aus[start:end] += (curve[:, None] * shape).astype(np.float32)
+        if what == "head":
+            step = _step(rng, posture)
+            head[start:end] += curve[:, None] * step
+            if stays:
+                head[end:] += step
+                posture = posture + step
+    waves = np.arange(rows)[:, None] / fps / rng.uniform(*SWAYS, 3) + rng.random(3)
+    head += np.sin(2 * np.pi * waves) * SWAY
+    return replace(shot, life=Life(aus, head)), sorted(events, key=lambda event: event[1:])
+
+
+def _moments(rng: np.random.Generator, seconds: float) -> Iterator[tuple[str, float]]:
+    """What begins when, each in its own order; the clock runs before the camera does."""
+    for what, (least, more) in EVERY.items():
+        at = -rng.uniform(0, least + more)
+        while (at := at + least + rng.exponential(more)) < seconds:
+            if at >= 0:
+                yield what, at
+
+
+def _overlap(one: Event, other: Event) -> bool:
+    return one.first <= other.last and other.first <= one.last
+
+
+def _step(rng: np.random.Generator, posture: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A head's movement (x, y, degrees) from POSTURE; back where it would go too far."""
+    length, way, turn = rng.uniform(*SHIFT), rng.uniform(0, 2 * np.pi), rng.uniform(*TURN)
+    step = np.array([length * np.cos(way), length * np.sin(way), turn * rng.choice([-1, 1])])
+    return np.where(np.abs(posture + step) > FARTHEST, -step, step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,29 +330,32 @@ def film(shot: Shot) -> Iterator[Frames]:
     """The frames of SHOT, (SIZE, SIZE, 3) uint8 RGB each."""
     rng = np.random.default_rng(seed_of("camera", shot.seed))
     steady = np.zeros(3)
-    for row in shot.aus:
+    life = shot.life or Life(np.zeros_like(shot.aus), np.zeros((len(shot.aus), 3)))
+    for row, own, head in zip(shot.aus, life.aus, life.head, strict=True):
         # a head's slow drift: each frame keeps nine tenths of the one before
         steady = 0.9 * steady + np.sqrt(1 - 0.81) * rng.normal(size=3) * (JITTER, JITTER, TILT)
-        picture = _moved(_drawn(shot, row), steady)
-        grain = rng.normal(0, shot.noise, picture.shape[:2] if shot.gray else picture.shape)
-        noisy = picture + (grain[..., None] if shot.gray else grain)
-        yield np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        picture = _moved(_drawn(shot, row, own), steady + head)
+        noisy = picture + rng.normal(0, shot.noise, picture.shape)
+        frame = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        yield np.repeat(frame, 3, axis=2) if shot.gray else frame
 
 
-def _drawn(shot: Shot, aus: Aus) -> NDArray[np.float64]:
-    """(SIZE, SIZE, 3) on 0 to 255. The renderer knows no sides: two pictures meet at the nose."""
+def _drawn(shot: Shot, aus: Aus, own: Aus) -> NDArray[np.float64]:
+    """(SIZE, SIZE, 3 or, if gray, 1) on 0 to 255, of AUS that lean and of OWN that do not.
+
+    The renderer knows no sides: two pictures meet at the nose.
+    """
     if shot.lean and aus.any():
         left, right = (
-            _rendered(shot.person, shot.seed, np.clip(aus * share, 0, 1).tobytes())
+            _rendered(shot.person, shot.seed, np.clip(aus * share + own, 0, 1).tobytes())
             for share in (np.float32(1 + shot.lean), np.float32(1 - shot.lean))
         )
         to_right = 1 / (1 + np.exp((SIZE / 2 - np.arange(SIZE)) / 4))[:, None]  # within some 10 px
         picture = left + to_right * (right.astype(np.float64) - left)
     else:
-        picture = _rendered(shot.person, shot.seed, aus.tobytes()).astype(np.float64)
-    if not shot.gray:
-        return picture
-    return np.repeat((picture @ (0.299, 0.587, 0.114))[..., None], 3, axis=2)
+        shown = np.clip(aus + own, 0, 1).tobytes()
+        picture = _rendered(shot.person, shot.seed, shown).astype(np.float64)
+    return (picture @ (0.299, 0.587, 0.114))[..., None] if shot.gray else picture
 
 
 @lru_cache(maxsize=8)
@@ -236,7 +378,8 @@ def _moved(picture: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.
     middle = np.full(2, (SIZE - 1) / 2)
     start = middle - turn @ (middle + by[1::-1])
     planes = [
-        affine_transform(picture[..., c], turn, start, order=1, mode="nearest") for c in range(3)
+        affine_transform(plane, turn, start, order=1, mode="nearest")
+        for plane in np.moveaxis(picture, 2, 0)
     ]
     return np.stack(planes, axis=2)
 
@@ -364,6 +507,31 @@ def mark(root: Path, title: str, clips: Sequence[Clip], *, seed: int) -> None:
         f"{json.dumps(told)}\n"
     )
     write_text(root / MARK, text)
+
+
+def write_events(root: Path, events: Mapping[str, Sequence[Event]]) -> None:
+    """Write STAND-IN.csv: EVENTS of every video, footage's name -> its events by frame number."""
+    rows = [[video, *event] for video, own in events.items() for event in own]
+    write_sheet(root / TRUTH, {"events": [["video", *Event._fields], *rows]})
+
+
+def events(root: Path) -> dict[str, list[Event]]:
+    """What a stand-in of people who live shows: footage's name -> its events by frame number.
+
+    ROOT is the stand-in's folder, or in it. FileNotFoundError where no such file was written,
+    ValueError where it is damaged.
+    """
+    path = (standin_mark(root) or root / MARK).with_name(TRUTH)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not there; write the stand-in with --rest SECONDS")
+    told: dict[str, list[Event]] = {}
+    for row in read_sheet(path, header=("video", *Event._fields)).rows:
+        try:
+            event = Event(row["what"], int(row["first"]), int(row["apex"]), int(row["last"]))
+        except ValueError as error:
+            raise ValueError(f"{path}: row {row.number}: {error}; write it again") from error
+        told.setdefault(row["video"], []).append(event)
+    return told
 
 
 def is_standin(root: Path) -> bool:
