@@ -219,6 +219,25 @@ def stream(recording: Recording, look: Look, *, step: int, workers: int) -> Iter
         first += len(maps)
 
 
+def pair(recording: Recording, look: Look, first: int, second: int) -> NDArray[np.float16]:
+    """The maps (3, 42, 42) of the flow from position FIRST to SECOND, seen as in ``course``.
+
+    ValueError, naming the recording, where no face is followed at FIRST.
+    """
+    every, again = _steps(recording, look)
+    looks = [0] if every is None else list(range(first - first % every, first + 1, again))
+    places = sorted({*looks, first, second})
+    numbers = [recording.numbers[place] for place in places]
+    frames = dict(zip(places, recording.footage.frames(numbers), strict=True))
+    told = _Found(recording, look)
+    alignment = next(filter(None, (told.find(frames[place], place) for place in looks)), None)
+    if alignment is None:
+        raise ValueError(f"{recording.name}: no face about frame {recording.numbers[first]}")
+    seen = _shown(frames[first], alignment), _shown(frames[second], alignment)
+    ((maps,), _, _) = _made([seen], look.flow)
+    return maps
+
+
 def _rows(recording: Recording, step: int) -> int:
     """How many pairs there are; ValueError where nothing could be seen to come and go."""
     if step < 1:
@@ -280,11 +299,7 @@ class _Found:
 
 def _pairs(recording: Recording, look: Look, step: int, told: _Found) -> Iterator[Pair]:
     """Each frame and that STEP after it, through the alignment of the first; None without one."""
-    every, again = (
-        None if seconds is None else max(1, round(seconds * recording.fps))
-        for seconds in (look.face_every, 1)
-    )
-    assert again is not None
+    every, again = _steps(recording, look)
     before: deque[tuple[Gray, Alignment] | None] = deque()
     alignment = None
     for at, frame in enumerate(_frames(recording)):
@@ -306,6 +321,13 @@ def _pairs(recording: Recording, look: Look, step: int, told: _Found) -> Iterato
             yield first[0], own[0]
         else:
             yield first[0], _shown(frame, first[1])
+
+
+def _steps(recording: Recording, look: Look) -> tuple[int | None, int]:
+    """After how many frames the face is found anew, and looked for again where there is none."""
+    seconds = look.face_every
+    every = None if seconds is None else max(1, round(seconds * recording.fps))
+    return every, max(1, round(recording.fps))
 
 
 def _frames(recording: Recording) -> Iterator[Frames]:

@@ -9,13 +9,16 @@ The header's entry ``mie-x recognizer`` is a JSON object::
 The tensors are a network's, float32, without the counters of batch norms; or an SVM's planes
 (``descriptor_svm.Planes``), so that it answers the same to the bit. There is no time in it: the
 same fit gives the same file.
+
+One that spots (``pipelines.spotters``) has the entry ``spotter`` beside these, see ``Spotter``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +28,12 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from mie_x.folds import Person
+from mie_x.intervals import KINDS
 from mie_x.whole import write_bytes
 from recognizers import DESCRIPTORS, RECOGNIZERS
 from recognizers.descriptor_svm import DescriptorSvm, Planes
+from recognizers.spotting import NEGATIVES
 from recognizers.training import COUNTER, Fitted
 
 ENTRY = "mie-x recognizer"
@@ -49,6 +55,27 @@ FACTS: dict[str, tuple[type, ...]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Spotter:
+    """How a network learned to spot: to look at other videos alike, and at nobody it knows.
+
+    ``people`` are all whom it was shown, by the names of ``mie_x.folds``. ``half`` is k' in frames
+    at ``fps``, of the expressions of this ``kind`` that it learned from. ``recipe`` is one of
+    ``spotting.NEGATIVES``, ``epochs`` those of both steps, ``face_every`` the seconds after which a
+    face was looked for again, None: never. Where it ``recognizes``, its head has learned the
+    classes of its file, else nothing.
+    """
+
+    people: tuple[Person, ...]
+    half: int
+    fps: float
+    kind: str
+    recipe: str
+    epochs: tuple[int, int]
+    face_every: float | None
+    recognizes: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
     """What was fitted, with the SHA-256 of its file, and what the file says of its data."""
@@ -58,10 +85,17 @@ class Loaded:
     trained_on: str
     stand_in: bool
     flow: str | None = None
+    spotter: Spotter | None = None
 
 
 def save(
-    path: Path, fitted: Fitted, *, trained_on: str, stand_in: bool, flow: str | None = None
+    path: Path,
+    fitted: Fitted,
+    *,
+    trained_on: str,
+    stand_in: bool,
+    flow: str | None = None,
+    spotter: Spotter | None = None,
 ) -> str:
     """Write FITTED to PATH, whole or not at all; returns the file's SHA-256.
 
@@ -88,6 +122,8 @@ def save(
         "stand_in": stand_in,
         "flow": flow,
     }
+    if spotter is not None:
+        metadata["spotter"] = asdict(spotter)
     content = to_bytes(tensors, metadata={ENTRY: json.dumps(metadata, sort_keys=True)})
     write_bytes(path, content)
     return hashlib.sha256(content).hexdigest()
@@ -134,7 +170,36 @@ def load(path: Path) -> Loaded:
         steps=told["steps"],
         replaced=tuple(told["replaced"]),
     )
-    return Loaded(fitted, sha256, told["trained_on"], told["stand_in"], told["flow"])
+    return Loaded(
+        fitted,
+        sha256,
+        told["trained_on"],
+        told["stand_in"],
+        told["flow"],
+        _spotter(path, told["spotter"]) if "spotter" in told else None,
+    )
+
+
+def _spotter(path: Path, told: Any) -> Spotter:
+    try:
+        people = tuple(Person(corpus, subject) for corpus, subject in told["people"])
+        spotter = Spotter(**told | {"people": people, "epochs": tuple(told["epochs"])})
+        seconds = (spotter.fps, *([] if spotter.face_every is None else [spotter.face_every]))
+        true = (
+            len(people) > 0
+            and all(isinstance(word, str) for one in people for word in one)
+            and all(type(count) is int and count > 0 for count in (spotter.half, *spotter.epochs))
+            and len(spotter.epochs) == 2
+            and all(0 < float(value) < math.inf for value in seconds)
+            and spotter.kind in KINDS
+            and spotter.recipe in NEGATIVES
+            and type(spotter.recognizes) is bool
+        )
+    except (TypeError, ValueError, LookupError):
+        true = False
+    if not true:
+        raise ValueError(f"{path}: what it says of how it spots is not true; fetch it again")
+    return spotter
 
 
 def _tensors(fitted: Fitted) -> dict[str, Tensor]:
