@@ -30,7 +30,7 @@ COPY = re.compile(r" \(\d+\)(\.\w+)$")  # "img46 (1).jpg" beside img46.jpg is no
 DEEPEST = 12  # folders below a root; collections have five
 MAX_FRAMES = 1_000_000  # of a folder or a video: over an hour at 200 a second
 JITTER = 0.1  # of the time between frames: what cameras of a constant rate are off by, and more
-SLOPPY = 0.1  # s by which a header may tell of more than there is, besides two frames
+SLOPPY = 0.1  # s by which headers tell of more than there is, where sound goes with a video
 
 
 class Unreadable(ValueError):
@@ -155,18 +155,26 @@ class _Told(NamedTuple):
     uneven: str
 
 
-def _uneven(steps: NDArray[Any], tick: float) -> str:
-    """What is to be said of STEPS between frames, in ticks of so many ms; "" of a constant rate.
+def _seconds(container: Any, stream: Any) -> float:
+    """How long STREAM is by its header; 0 where that does not tell."""
+    ticks = stream.duration or 0
+    if container.format.name == "avi":  # of one that is cut, FFmpeg takes the file's length
+        ticks = max(ticks, stream.frames)
+    return float(ticks * stream.time_base)
 
-    A step may be a tick off, for times are rounded to ticks (to ms by Matroska: 33, 33, 34), and
+
+def _uneven(steps: NDArray[np.float64], tick: float) -> str:
+    """What is to be said of STEPS between frames, in seconds; "" of a constant rate.
+
+    A step may be a TICK off, for times are rounded to ticks (to ms by Matroska: 33, 33, 34), and
     ``JITTER`` of the usual step.
     """
     if not len(steps):
         return ""
     usual = float(np.median(steps))
-    if np.abs(steps - usual).max() <= 1 + JITTER * usual:
+    if np.abs(steps - usual).max() <= 1.01 * tick + JITTER * usual:
         return ""
-    least, most = (f"{step * tick:.3g}" for step in (steps.min(), steps.max()))
+    least, most = (f"{1000 * step:.3g}" for step in (steps.min(), steps.max()))
     return f"its frames are {least} to {most} ms apart (variable frame rate)"
 
 
@@ -186,25 +194,27 @@ class Video:
         with self._opened() as (container, stream):
             rate = float(stream.average_rate) if stream.average_rate else None
             times: list[int | None] = []
-            end, places = 0.0, 0  # of AVI: frames that were dropped have a place and no bytes
+            end = end_of_all = 0.0
             for packet in container.demux():
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if packet.stream.index != stream.index:
-                    continue
-                places += packet.dts is not None
-                if packet.size > 0:
+                till = float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
+                end_of_all = max(end_of_all, till)
+                if packet.stream.index == stream.index and packet.size > 0:
+                    end = max(end, till)
                     times.append(packet.pts)
                 if len(times) > MAX_FRAMES:
                     raise Unreadable(f"{self.path}: more than {MAX_FRAMES:,} frames; cut it up")
-            told = (container.duration or 0) / 1e6
-            if told > end + SLOPPY + 2 / (rate or 25):
-                raise self._cut(f"{told:.1f} s by its header, {end:.1f} s are there")
-            if container.format.name == "avi" and stream.frames > places:
-                raise self._cut(f"{stream.frames} frames by its header, {places} are there")
-            tick = 1000 * float(stream.time_base) if stream.time_base else 0.0
+            two = 2 * end / max(1, len(times))  # frames: the last one's time is not always told
+            if (whole := _seconds(container, stream)) > end + two:
+                raise self._cut(f"{whole:.2f} s by its header, {end:.2f} s are there")
+            sound = SLOPPY if len(container.streams) > 1 else 0.0
+            if (whole := (container.duration or 0) / 1e6) > end_of_all + two + sound:
+                raise self._cut(f"{whole:.2f} s by its header, {end_of_all:.2f} s are there")
+            tick = float(stream.time_base)
         known = [time for time in times if time is not None]
-        steps = np.diff(np.sort(known if len(known) == len(times) else []))
+        steps = tick * np.diff(np.sort(known if len(known) == len(times) else []))
+        each = float(steps.mean()) if len(steps) else 0.0
+        if each and (not rate or abs(1 / rate - each) > tick + JITTER * each):
+            rate = 1 / each  # of AVI with empty frames, the header tells of these too
         return _Told(len(times), rate, _uneven(steps, tick))
 
     def _cut(self, why: str) -> Unreadable:
@@ -216,7 +226,7 @@ class Video:
 
     @property
     def fps(self) -> float | None:
-        """Mean frames a second, as the file tells."""
+        """Mean frames a second, as the file tells, or its frames' times where these disagree."""
         return self._told.rate
 
     @property
@@ -237,7 +247,7 @@ class Video:
                     return
                 if count == number:
                     if frame.is_corrupt:
-                        raise Unreadable(f"{self.path}: frame {number} is damaged or cut short")
+                        raise self._cut(f"frame {number} is not whole")
                     yield _upright(frame)
                     number = next(wanted, None)
         if number in self.numbers:
@@ -273,7 +283,7 @@ class Video:
             try:
                 yield container, stream
             except av.FFmpegError as error:
-                raise Unreadable(f"{self.path}: damaged or cut short ({error.strerror})") from error
+                raise self._cut(str(error.strerror)) from error
 
 
 def footage_at(path: Path, name: str) -> Pictures | Video:
