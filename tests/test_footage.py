@@ -24,6 +24,7 @@ from mie_x.datasets.footage import (
     Video,
     below,
     folders,
+    footage_at,
     listed,
     pictures,
     walk,
@@ -54,6 +55,8 @@ def record(path: Path, frames: Sequence[Frames], at: Sequence[int] = ()) -> Path
         stream = file.add_stream(CODECS[path.suffix.lower()], rate=25)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames[0].shape[:2]
+        if at:
+            stream.codec_context.time_base = Fraction(1, 1000)
         wanted = {".mov": "yuvj420p", ".mkv": "bgr0"}
         stream.pix_fmt = wanted.get(path.suffix.lower(), "yuv420p")
         for count, pixels in enumerate(frames):
@@ -242,6 +245,68 @@ def test_uneven_times_change_no_number(tmp_path: Path) -> None:
     assert levels(video.frames([5])) == [4]
 
 
+UNEVEN = [0, 17, 100, 140, 180, 220]
+"""ms; 17 to 83 apart."""
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_variable_frame_rate_is_told_in_ms(tmp_path: Path, suffix: str) -> None:
+    video = Video("c", record(tmp_path / f"c{suffix}", steps(6), UNEVEN))
+    assert video.uneven == "its frames are 17 to 83 ms apart (variable frame rate)"
+    assert video.numbers == range(1, 7)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "at"),
+    [
+        (".mkv", [0, 33, 67, 100, 133, 167]),  # 30 a second, in ms
+        (".mkv", [0, 4, 8, 13, 17, 21]),  # 240 a second
+        (".mp4", [700, 740, 780, 820, 860, 900]),  # not from 0 on
+        (".mkv", [0, 32, 67, 99, 134, 166]),  # a camera that is not quite steady
+    ],
+)
+def test_rounded_times_a_late_start_and_a_little_jitter_are_a_constant_rate(
+    tmp_path: Path, suffix: str, at: list[int]
+) -> None:
+    video = Video("c", record(tmp_path / f"c{suffix}", steps(6), at))
+    assert video.uneven == ""
+    assert video.fps == pytest.approx(5000 / (at[5] - at[0]), rel=0.02)
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_a_constant_rate_is_none_that_varies_in_any_container(tmp_path: Path, suffix: str) -> None:
+    assert Video("c", record(tmp_path / f"c{suffix}", steps(9))).uneven == ""
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mpg"])
+def test_frames_that_are_stored_out_of_their_order_are_not_taken_for_a_variable_rate(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"c{suffix}"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream({".mpg": "mpeg2video"}.get(suffix, "mpeg4"), rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.max_b_frames = 2
+        for pixels in steps(9):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode())
+    with av.open(str(path)) as file:
+        stored = [packet.pts for packet in file.demux(video=0) if packet.size]
+    known = [time for time in stored if time is not None]
+    assert known != sorted(known)
+    video = Video("c", path)
+    assert (video.numbers, video.fps, video.uneven) == (range(1, 10), 25.0, "")
+
+
+def test_frames_that_an_avi_dropped_make_its_rate_vary(tmp_path: Path) -> None:
+    video = Video("c", record(tmp_path / "c.avi", steps(6), [0, 40, 80, 160, 200, 240]))
+    assert video.uneven == "its frames are 40 to 80 ms apart (variable frame rate)"
+    even = Video("c", record(tmp_path / "d.avi", steps(6), [0, 40, 80, 120, 160, 200]))
+    assert even.uneven == ""
+    assert even.fps == pytest.approx(25)  # its header has 1000 a second
+
+
 TURNS = {  # degrees clockwise -> the 16.16 numbers of an MP4's matrix
     90: (0, 1, -1, 0),
     180: (-1, 0, 0, -1),
@@ -284,6 +349,73 @@ def test_of_a_video_cut_short_whole_frames_are_seen_and_then_a_sentence(
     assert len(seen) < 9
     for one, other in zip(seen, filmed, strict=False):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("suffix", sorted(set(VIDEOS) - {".mpg", ".wmv"}))
+def test_a_video_cut_short_does_not_pass_for_a_shorter_one(
+    tmp_path: Path, suffix: str, part: float
+) -> None:
+    """An MPEG does not tell how long it is, a cut WMV no longer: there the last frame is torn."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8)
+    path = record(tmp_path / f"c{suffix}", list(noise))
+    assert len(Video("c", path).numbers) == 40
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    with pytest.raises(
+        Unreadable,
+        match=rf"/c{suffix}: (damaged or cut short \(.+\); copy it again, whole$"
+        r"|no video that can be read .+; give .+, whole$)",
+    ):
+        len(Video("c", path).numbers)
+
+
+def test_an_mp4_cut_short_behind_its_index_is_told_by_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "c.mp4"
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for pixels in np.random.default_rng(0).integers(0, 256, (40, 48, 64, 3), np.uint8):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode())
+    assert len(Video("c", path).numbers) == 40
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(Unreadable, match=r"cut short \(1\.60 s by its header, 0\.\d+ s are there"):
+        len(Video("c", path).numbers)
+
+
+def test_sound_that_goes_on_after_the_last_frame_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "c.mkv"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "bgr0"
+        spoken = file.add_stream("pcm_s16le", rate=8000)
+        assert isinstance(spoken, av.AudioStream)
+        for pixels in steps(9):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        sound = av.AudioFrame.from_ndarray(
+            np.zeros((1, 16000), np.int16), format="s16", layout="mono"
+        )
+        sound.sample_rate = 8000
+        for part in (spoken.encode(sound), spoken.encode(), stream.encode()):
+            file.mux(part)
+    assert Video("c", path).numbers == range(1, 10)
+
+
+def test_footage_is_a_video_or_a_folder_by_what_lies_there(tmp_path: Path) -> None:
+    draw(tmp_path / "c", ["7.png", "9.png"])
+    assert list(footage_at(tmp_path / "c", "c").numbers) == [7, 9]
+    found = footage_at(record(tmp_path / "C.MKV", steps(2)), "d")
+    assert (type(found), found.name, found.numbers) == (Video, "d", range(1, 3))
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"notes\.txt: no video by its name; give \.mp4, "):
+        footage_at(tmp_path / "notes.txt", "c")
+    with pytest.raises(FileNotFoundError, match="gone: no such video or folder; check the path"):
+        footage_at(tmp_path / "gone", "c")
+    draw(tmp_path / "twice", ["1.png", "01.png"])
+    with pytest.raises(ValueError, match=r"twice: 1\.png has the number of another; rename one"):
+        footage_at(tmp_path / "twice", "c")
 
 
 @pytest.mark.parametrize(
