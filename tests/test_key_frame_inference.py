@@ -36,6 +36,7 @@ from recognizers.key_frames import (
     by_difference,
     by_threshold,
     grown,
+    halfway,
     infer,
     labelled,
     mean_iou,
@@ -300,6 +301,17 @@ def test_the_random_mean_is_over_all_intervals_that_hold_the_frame() -> None:
     assert random_iou(2, 0, (0, 1)) == pytest.approx((1 / 2 + 1) / 2)
     with pytest.raises(ValueError, match="frame 2 of 9 is not from 3 to 5"):
         random_iou(9, 2, (3, 5))
+
+
+def test_halfway_to_both_ends_is_the_truth_of_a_centred_clip_and_sees_nothing() -> None:
+    # 4 of 8 frames, 2 to 5, from either frame in their middle; beside it 1 of 4 or of 5 is wrong
+    assert halfway(8, 3) == (2, 3, 5)
+    assert halfway(8, 4) == (2, 4, 5)
+    assert halfway(8, 2) == (1, 2, 4)
+    assert halfway(8, 0) == (0, 0, 3)
+    assert halfway(1, 0) == (0, 0, 0)
+    with pytest.raises(ValueError, match="no frame 8 of 8"):
+        halfway(8, 8)
 
 
 def test_a_threshold_lies_between_the_ends_and_the_frame() -> None:
