@@ -302,7 +302,7 @@ def _person(example: Example) -> Person:
     return person(example.origin.corpus, example.origin.subject)
 
 
-def _loosely(who: Person) -> tuple[str, ...]:
+def loosely(who: Person) -> tuple[str, ...]:
     """WHO as a careless eye reads the name: mylab/S01, MyLab/s1 and my-lab/s_001 are alike."""
     parts = re.findall(r"\d+|[^\W\d_]+", who.subject.casefold())
     corpus = re.sub(r"[\W_]", "", who.corpus.casefold())
@@ -318,7 +318,7 @@ def _check_tested(real: Data, classes: Sequence[str]) -> list[Person]:
         raise ValueError(f"{real.name}: {error}") from error
     known: dict[tuple[str, ...], Person] = {}
     for who in sorted(set(people)):
-        if (other := known.setdefault(_loosely(who), who)) != who:
+        if (other := known.setdefault(loosely(who), who)) != who:
             raise ValueError(
                 f"{'/'.join(other)} and {'/'.join(who)} look like one person, who would be trained "
                 "on and tested: spell each subject one way"
@@ -513,16 +513,16 @@ class _Plan:
 
     def _check_known(self, origins: Iterable[Origin | None], tested: Collection[Person]) -> None:
         """Beyond ``keep_out``: a person TESTED may move elsewhere under another name, too."""
-        loosely = {_loosely(who): who for who in tested}
+        alike = {loosely(who): who for who in tested}
         unknown = {who.corpus for who in tested} - {*folds.COLLECTIONS, *self.apart}
         for row, origin in enumerate(origins):
             if origin is None:
                 continue
             owner = person(origin.corpus, origin.subject)
-            alike = loosely.get(_loosely(owner), owner)
-            if alike != owner:
+            other = alike.get(loosely(owner), owner)
+            if other != owner:
                 raise ValueError(
-                    f"row {row}: {'/'.join(owner)} could be {'/'.join(alike)}, who is tested: "
+                    f"row {row}: {'/'.join(owner)} could be {'/'.join(other)}, who is tested: "
                     "spell each subject one way"
                 )
             if owner.corpus not in self.apart and unknown - {owner.corpus}:

@@ -14,11 +14,13 @@ a video of another frame rate is looked at with k' of as many seconds.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,9 +28,18 @@ from numpy.typing import NDArray
 
 from mie_x.folds import Person
 from mie_x.intervals import Interval
-from recognizers import mean, training
+from mie_x.records import LABELS
+from mie_x.threads import one_thread
+from mie_x.whole import whole
+from pipelines import courses, recordings
+from pipelines.courses import Look
+from pipelines.examples import LeftOut
+from pipelines.extract import named_collection
+from pipelines.progress import Progress
+from pipelines.recordings import Recording
+from recognizers import mean, training, weights
 from recognizers.mean import MEAN
-from recognizers.spotting import NEGATIVES, half_length, pseudo_labels, sampled
+from recognizers.spotting import NEGATIVES, flow_step, half_length, pseudo_labels, sampled
 from recognizers.training import Fitted, Inputs
 from recognizers.views import Augmentation
 from recognizers.weights import Spotter
@@ -41,8 +52,11 @@ PLACES = ("elsewhere", "in an expression")  # what the first step tells apart
 AT_ONCE = 256  # frames that a network is asked about together
 READERS = 1  # threads that read beside a training
 DRAWN = 0  # what a random choice is for: the first of its seeds
+LIBRARIES = ("torch", "numpy", "scipy", "av")  # that decide a score
+UNUSABLE = (ValueError, KeyError, FileNotFoundError)  # what a video that is no good raises
 
 Maps = NDArray[np.float16] | NDArray[np.float32]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +234,7 @@ def ask(
     return Said(scores, classes)
 
 
-def spotter(
+def _spotter(
     taught: Taught,
     people: Iterable[Person],
     *,
@@ -240,3 +254,227 @@ def spotter(
         face_every=face_every,
         recognizes=taught.recognizes,
     )
+
+
+# -- looking at a collection -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """A recording that was looked at: its course, and what can be learned from it.
+
+    ``mark`` is a hash of all that a network can see of it and is told of it.
+    """
+
+    recording: Recording
+    lesson: Lesson
+    step: int
+    strength: NDArray[np.float32]  # NaN where nothing was seen
+    odd: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        one = self.recording
+        told = [
+            one.name, one.subject, one.fps, self.step, list(map(repr, self.lesson.truths)),
+            self.lesson.labels.tolist(),
+        ]  # fmt: skip
+        digest = hashlib.sha256(json.dumps(told).encode())
+        for array in (self.strength, self.lesson.seen, self.lesson.pairs):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+class Gathered(NamedTuple):
+    """Recordings of a collection, those that could be looked at, and what could not be used."""
+
+    recordings: list[Recording]
+    watched: list[Watched]
+    classes: tuple[str, ...]
+    left_out: list[LeftOut]
+    failed: list[LeftOut]
+
+
+def gather(
+    name: str,
+    root: Path,
+    *,
+    kind: str,
+    look: Look,
+    fps: float | None,
+    store: Path,
+    workers: int,
+) -> Gathered:
+    """Look at all recordings of the collection NAME in ROOT; courses are kept in STORE.
+
+    ``classes`` are those that an expression of KIND has. ValueError where there is none of KIND.
+    """
+    given, left_out = recordings.of_collection(name, root, fps=fps)
+    own = [truth for one in given for truth in one.truths if truth.kind == kind]
+    if not own:
+        first = f"; the first left out: {': '.join(left_out[0])}" if left_out else ""
+        raise ValueError(f"{name}={root}: no {kind}-expression that can be used{first}")
+    labels = {truth.label for truth in own}
+    classes = tuple(word for word, label in LABELS.items() if label in labels)
+    watched, failed = [], []
+    total, before = sum(len(one.numbers) for one in given), 0
+    tell = Progress("frames", done=None)
+    for one in given:
+        step = flow_step(one.fps)
+        begun = before
+
+        def progress(done: int, _: int, begun: int = begun) -> None:
+            tell(begun + done, total)
+
+        try:
+            seen = courses.course(
+                one, look, step=step, store=store, workers=workers, progress=progress
+            )
+            lesson = _lesson(one, seen, kind, look, classes, store)
+        except UNUSABLE as error:
+            failed.append(LeftOut(one.name, said_of(error)))
+        else:
+            watched.append(
+                Watched(one, lesson, step, where_seen(seen.strength, seen.seen), seen.odd)
+            )
+        before += len(one.numbers)
+    return Gathered(given, watched, classes, left_out, failed)
+
+
+def where_seen(values: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """VALUES (n,), NaN where nothing was SEEN (n,)."""
+    return np.where(seen, values, np.float32(np.nan))
+
+
+def _lesson(
+    one: Recording,
+    seen: courses.Course,
+    kind: str,
+    look: Look,
+    classes: Sequence[str],
+    store: Path,
+) -> Lesson:
+    """What can be learned from ONE; its pairs are kept in STORE, too.
+
+    An apex that nobody coded is taken in the middle, as ``mie_x.datasets`` does.
+    """
+    truths = tuple(truth for truth in one.truths if truth.kind == kind)
+    labels = classes_of(classes)
+    shown = [truth for truth in truths if truth.label is not None]
+    ends = [(t.first, (t.first + t.last) // 2 if t.apex is None else t.apex) for t in shown]
+    told = courses.told_of(one, look, step=1) | {"pairs": ends}
+    path = store / f"{hashed(told)}.npz"
+
+    def make() -> dict[str, Array]:
+        maps = [courses.pair(one, look, *pair) for pair in ends]
+        return {"pairs": np.array(maps, np.float32).reshape(-1, *courses.SHAPE)}
+
+    arrays = kept(path, make) if ends else make()
+    return Lesson(
+        person=one.subject,
+        fps=one.fps,
+        maps=seen.maps,
+        seen=seen.seen,
+        truths=truths,
+        pairs=arrays["pairs"],
+        labels=np.array([labels[t.label] for t in shown if t.label is not None], np.int64),
+    )
+
+
+def classes_of(classes: Sequence[str]) -> dict[int, int]:
+    """Labels of the collections -> places in CLASSES, of those that are there."""
+    return {LABELS[word]: place for place, word in enumerate(classes) if word in LABELS}
+
+
+def kept(path: Path, make: Callable[[], dict[str, Array]]) -> dict[str, Array]:
+    """The arrays of PATH; made and written where they are not there."""
+    if not path.is_file():
+        arrays = make()
+        with whole(path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        return dict(arrays)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged: delete it, and run the same again") from error
+
+
+def hashed(told: Mapping[str, Any]) -> str:
+    """A file's name by all that it depends on."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def said_of(error: Exception) -> str:
+    """ERROR on one line; a KeyError's own words stand in quotation marks otherwise."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return " ".join(str(text).split())
+
+
+def named_only(what: Sequence[str]) -> tuple[str, Path] | None:
+    """The only collection in WHAT; None where they are paths."""
+    if not what:
+        raise ValueError("nothing to look at: give a collection, NAME=ROOT, or videos")
+    named = [named_collection(one) for one in what]
+    if len(what) > 1 and any(named):
+        raise ValueError("one collection, NAME=ROOT, or videos and folders: not both, not two")
+    return named[0]
+
+
+def train(
+    what: str,
+    out: Path,
+    *,
+    recipe: str = "paper",
+    seed: int = 0,
+    kind: str = "micro",
+    look: Look | None = None,
+    fps: float | None = None,
+    store: Path | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+    epochs: tuple[int, int] | None = None,
+) -> tuple[Path, list[LeftOut]]:
+    """Train a spotter on all people of the collection WHAT, NAME=ROOT, and write its weights OUT.
+
+    Options as in ``spot``; courses are kept in STORE, else beside OUT. Returned with the
+    path is what could not be learned from. A stopped run goes on. ValueError where OUT is there.
+    """
+    if out.exists():
+        raise ValueError(f"{out} is there already; give another --out")
+    named, look = named_only([what]), look or Look()
+    if named is None:
+        raise ValueError(f"{what}: give a collection, NAME=ROOT: what nobody coded teaches nothing")
+    store = store or out.with_name(f"{out.name}.courses")
+    found = gather(*named, kind=kind, look=look, fps=fps, store=store, workers=workers)
+    if not found.watched:
+        reason = first_of(found.failed, found.left_out)
+        raise ValueError(f"{what}: nothing could be looked at; {reason}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with one_thread():
+        taught = teach(
+            [one.lesson for one in found.watched], classes=found.classes, recipe=recipe, seed=seed,
+            epochs=epochs, device=device, checkpoint=out, progress=Progress("steps", done=None),
+        )  # fmt: skip
+    spotter = _spotter(
+        taught, (one.recording.subject for one in found.watched), kind=kind, recipe=recipe,
+        epochs=epochs, face_every=look.face_every,
+    )  # fmt: skip
+    videos = f"{named[0]} ({len(found.watched)} videos, {len(spotter.people)} people)"
+    weights.save(
+        out,
+        taught.fitted,
+        trained_on=videos,
+        stand_in=any(one.recording.stand_in for one in found.watched),
+        flow=look.flow,
+        spotter=spotter,
+    )
+    for path in checkpoints(out):
+        path.unlink(missing_ok=True)
+    return out, [*found.left_out, *found.failed]
+
+
+def first_of(*reasons: Sequence[LeftOut]) -> str:
+    """The first of REASONS, in words."""
+    every = [reason for some in reasons for reason in some]
+    return f"the first: {': '.join(every[0])}" if every else "there is no video"
