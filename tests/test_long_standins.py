@@ -33,7 +33,7 @@ def lived(rows: int, seed: int, *, fps: float) -> tuple[standin.Life, list[Event
     return filmed.life, events
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**40), st.sampled_from([30.0, 200.0]), st.floats(0.3, 20))
 def test_every_event_ends_within_the_shot_and_at_both_its_ends_nothing_is_seen(
     seed: int, fps: float, seconds: float

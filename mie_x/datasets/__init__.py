@@ -9,8 +9,10 @@ layout, quirks included, so that all that is built on a collection runs without 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from mie_x.datasets import flow_images
+from mie_x.datasets import casme2, casme_sq, flow_images, own_clips, samm, samm_lv
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.casme_sq import CASME_SQ
@@ -23,6 +25,7 @@ from mie_x.datasets.own_clips import CLIPS
 from mie_x.datasets.samm import SAMM
 from mie_x.datasets.samm_lv import SAMM_LV
 from mie_x.datasets.smic import HS, NIR, VIS
+from mie_x.records import Clip
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
@@ -40,6 +43,15 @@ COLLECTIONS: dict[str, Collection] = {
     "clips": CLIPS,
 }
 
+EXPORTS: dict[str, Callable[[Path, Sequence[Clip]], Path]] = {
+    "casme2": casme2.write_coded,
+    "casme-sq": casme_sq.write_coded,
+    "samm": samm.write_coded,
+    "samm-lv": samm_lv.write_coded,
+    "clips": own_clips.write_coded,
+}
+"""What writes clips as a sheet of the collection's own layout to a folder: ``coded``."""
+
 
 def layout(collection: Collection) -> str:
     """What the reader of COLLECTION says of its folders, sheets and classes."""
@@ -47,4 +59,4 @@ def layout(collection: Collection) -> str:
     return sys.modules[read.__module__].__doc__ or ""
 
 
-__all__ = ["COLLECTIONS", "Collection", "flow_images", "layout"]
+__all__ = ["COLLECTIONS", "EXPORTS", "Collection", "flow_images", "layout"]

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mie_x.datasets import standin
+from mie_x.datasets import coded, standin
 from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
@@ -30,6 +30,9 @@ from mie_x.records import Clip, Origin
 
 NAME, TITLE, FPS = "casme2", "CASME II", 200.0
 FRAMES = ("CASME2_RAW_selected", "CASME2-RAW", "Cropped")
+SHEETS = ("CASME2*cod*", "CASME2*label*", "CASME2*.csv")
+HEADER = ("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None,
+          "Action Units", "Estimated Emotion ", None)  # fmt: skip
 LABEL_OF = {
     "happiness": "positive",
     "disgust": "negative",
@@ -51,7 +54,7 @@ def read(root: Path) -> Iterator[Clip]:
 
 def _rows(root: Path) -> Iterator[Clip]:
     sheet = read_sheet(
-        find_sheet(root, "CASME2*cod*", "CASME2*label*", "CASME2*.csv", what=TITLE),
+        find_sheet(root, *SHEETS, what=TITLE),
         header=("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame"),
     )
     home = sheet.path.parent
@@ -69,6 +72,29 @@ def _rows(root: Path) -> Iterator[Clip]:
             fps=FPS,
             aus=row["action units"],
         )
+
+
+def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+    """Write CLIPS as a sheet of CASME II's layout to ROOT; its path: see ``coded``.
+
+    The sheet holds micro-expressions alone, subjects like ``sub01``, clips whose frames lie in
+    their own folder, frame numbers from 1, and no class but that of the emotion. What is not
+    annotated is "/".
+    """
+    lines: list[list[object]] = [[*HEADER[:-1], "Coded by"]]
+    for clip in clips:
+        _, subject, name = clip.origin
+        coded.check_names(clip, NAME, footage=f"{subject}/{name}")
+        coded.check_class(clip, LABEL_OF)
+        if clip.kind != "micro":
+            raise coded.refuse(clip, "CASME II's sheet holds micro-expressions alone")
+        number = subject.removeprefix("sub")
+        if subject_name(number) != subject:
+            raise coded.refuse(clip, f"CASME II's subjects are {subject_name(number)!r}")
+        texts = [coded.text(clip, cell) for cell in (number, name, clip.aus, clip.emotion)]
+        lines.append([*texts[:2], None, *coded.numbers(clip, untold="/"), None, *texts[2:]])
+        lines[-1].append(coded.byline([clip]))
+    return coded.write_new(root, "CASME2-coding-mie-x.xlsx", {"Sheet1": lines}, *SHEETS)
 
 
 def write_standin(
@@ -91,8 +117,7 @@ def write_cast(
     blank in a header, a lone AU as a number, an unknown AU cell, two empty sheets, and hidden files
     between the frames.
     """
-    header = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None]
-    lines: list[list[object]] = [[*header, "Action Units", "Estimated Emotion ", None]]
+    lines: list[list[object]] = [[*HEADER]]
     made, reels = [], []
     for number, (subject, emotion) in enumerate(cast):
         name = ("EP01_2", "EP08_1", "EP09f")[number] if number < 3 else f"EP{number + 1:02d}_01f"

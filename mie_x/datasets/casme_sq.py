@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mie_x.datasets import standin
+from mie_x.datasets import coded, standin
 from mie_x.datasets.collection import Collection, Published, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, folders, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
@@ -35,6 +35,7 @@ from mie_x.records import LABELS, Clip, Origin
 
 NAME, TITLE, FPS = "casme-sq", "CAS(ME)^2", 30.0
 FRAMES = "rawpic"
+SHEETS = ("*code_final*", "*code_final*(Updated)*")
 KINDS = ("micro", "macro")
 OTHERS = "others"
 FILMS = (("0101", "disgust1", "disgustingteeth"), ("0401", "anger1", "girlcrashing"),
@@ -53,7 +54,7 @@ def read(root: Path) -> Iterator[Clip]:
 
 
 def _rows(root: Path) -> Iterator[Clip]:
-    path = find_sheet(root, "*code_final*", "*code_final*(Updated)*", what=TITLE)
+    path = find_sheet(root, *SHEETS, what=TITLE)
     pages = dict(tables(path))
     people = _rule(pages, "namingrule1", told=2, wanted=1)
     films = _rule(pages, "namingrule2", told=1, wanted=0)
@@ -155,6 +156,35 @@ def _places(frames: Path) -> dict[Video, str]:
             if all(video) and (video not in places or subject == f"s{video[0]}"):
                 places[video] = f"{subject}/{name}"
     return places
+
+
+def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+    """Write CLIPS as a sheet of CAS(ME)^2's layout to ROOT; its path: see ``coded``.
+
+    Every row tells its video's path, so that there are no naming rules. A clip's name has a ``_``,
+    its video's name tells whose it is (``s15`` of ``15_0401girlcrashing``) and which, as the
+    reader's do; frame numbers are from 1, and what is not annotated is 0. The class is the valence,
+    "others" where there is none.
+    """
+    lines: list[list[object]] = []
+    valences = {value: name for name, value in LABELS.items()}
+    for clip in clips:
+        _, subject, name = clip.origin
+        coded.check_names(clip, NAME)
+        place = clip.footage.name
+        video = _video(place.rpartition("/")[2])
+        if "/" not in place or subject != f"s{video[0]}":
+            raise coded.refuse(clip, f"its video {place!r} is not called as {subject}'s")
+        if "_" not in name:
+            raise coded.refuse(clip, "without a _ in its name its row is none")
+        onset, apex, offset = coded.numbers(clip, untold=0)
+        texts = [coded.text(clip, cell) for cell in (name, clip.aus, clip.emotion, place)]
+        valence = OTHERS if clip.label is None else valences[clip.label]
+        lines.append([int(video[0]), texts[0], onset, apex, offset, texts[1], valence])
+        lines[-1] += [f"{clip.kind}-expression", texts[2], len(clip.numbers) or None, texts[3]]
+        lines[-1].append(coded.byline([clip]))
+    name = "CAS(ME)^2code_final(mie-x).xlsx"
+    return coded.write_new(root, name, {"CASFEcode_final": lines}, *SHEETS)
 
 
 def write_standin(

@@ -33,8 +33,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from mie_x.datasets import standin
-from mie_x.datasets.collection import Collection, handed_out, make_clip
+from mie_x.datasets import coded, standin
+from mie_x.datasets.collection import Collection, handed_out, make_clip, place
 from mie_x.datasets.footage import VIDEOS, Pictures, Unreadable, Video, below, pictures
 from mie_x.datasets.key_frames import UNKNOWN, KeyFrames, key_frames
 from mie_x.datasets.sheets import Row, Sheet, positive, read_sheet, write_sheet
@@ -43,6 +43,7 @@ from mie_x.records import LABEL_OF_EMOTION, LABELS, Clip, Origin
 NAME, TITLE = "clips", "clips of your own"
 TABLE = "clips.csv"
 MUSTS = ("subject", "clip", "path")
+COLUMNS = ("onset", "apex", "offset", "fps", "emotion", "label", "aus", "kind")
 KINDS = ("micro", "macro")
 LABEL_OF = {**LABEL_OF_EMOTION, "happy": "positive", "sad": "negative", **{n: n for n in LABELS}}
 
@@ -92,14 +93,18 @@ def _rows(root: Path, sheet: Sheet) -> Iterator[Clip]:
 
 def _footage(root: Path, path: PurePosixPath) -> tuple[Pictures | Video, str]:
     """What lies at PATH, and why it cannot be read, or ""."""
-    place = below(root, path.as_posix())
-    if path.suffix.lower() not in VIDEOS:
-        return pictures(place, path.as_posix()), ""
-    video = Video(path.with_suffix("").as_posix(), place)  # OpenFace calls its table so
+    lies = below(root, path.as_posix())
+    if not _is_video(path.as_posix()):
+        return pictures(lies, path.as_posix()), ""
+    video = Video(path.with_suffix("").as_posix(), lies)  # OpenFace calls its table so
     try:
         return video, "" if video.numbers else "no frames"
     except (Unreadable, FileNotFoundError) as error:
-        return Pictures(video.name, place, {}), str(error)
+        return Pictures(video.name, lies, {}), str(error)
+
+
+def _is_video(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in VIDEOS
 
 
 def _key_frames(row: Row, sheet: Sheet, numbers: Sequence[int]) -> KeyFrames:
@@ -137,6 +142,33 @@ def _class(row: Row, sheet: Sheet) -> str | None:
             f"{named[cell]}; mend one of them"
         )
     return named[cell]
+
+
+def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+    """Write CLIPS as ROOT/clips.csv; its path: see ``coded``. What is not annotated is empty.
+
+    Frames count from 0. A class that its emotion denies is refused, as by the reader.
+    """
+    lines: list[list[object]] = [[*MUSTS, *COLUMNS, "coded by"]]
+    names = {value: name for name, value in LABELS.items()}
+    for clip in clips:
+        coded.check_names(clip, NAME)
+        label = "none" if clip.label is None else names[clip.label]
+        if label not in (LABEL_OF.get(clip.emotion.lower(), label), "none"):
+            raise coded.refuse(clip, f"its class {label} is not that of {clip.emotion!r}")
+        path = clip.footage.name
+        lies = place(clip.footage)
+        if lies.name != PurePosixPath(path).name:  # of a video's name its suffix is left out
+            path += lies.suffix
+        if isinstance(clip.footage, Video) != _is_video(path):
+            raise coded.refuse(clip, f"{path!r} is {'a video' if _is_video(path) else 'a folder'}")
+        musts = [coded.text(clip, cell) for cell in (*clip.origin[1:], path)]
+        if not all(musts):
+            raise coded.refuse(clip, f"one of {', '.join(MUSTS)} is empty")
+        emotion, units = coded.text(clip, clip.emotion), coded.text(clip, clip.aus)
+        lines.append([*musts, *coded.numbers(clip, untold=None, least=0), clip.fps])
+        lines[-1] += [emotion, label, units, clip.kind, coded.byline([clip])]
+    return coded.write_new(root, TABLE, {"clips": lines}, TABLE)
 
 
 def write_standin(

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mie_x.datasets import standin
+from mie_x.datasets import coded, standin
 from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
@@ -34,6 +34,10 @@ from mie_x.records import Clip, Origin
 
 NAME, TITLE, FPS = "samm", "SAMM", 200.0
 SHEET = "SAMM_Micro_FACS_Codes_v2.xlsx"
+SHEETS = "SAMM_Micro*"
+HEADER = ("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame",
+          "Duration", "Micro", "Action Units", "Estimated Emotion", "Objective Classes",
+          "Notes")  # fmt: skip
 LABEL_OF = {
     "happiness": "positive",
     "anger": "negative",
@@ -82,9 +86,37 @@ def _rows(root: Path) -> Iterator[Clip]:
 def read_codes(root: Path) -> Sheet:
     """The sheet in ROOT; FileNotFoundError where there is none."""
     return read_sheet(
-        find_sheet(root, "SAMM_Micro*", what=TITLE),
+        find_sheet(root, SHEETS, what=TITLE),
         header=("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame"),
     )
+
+
+def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+    """Write CLIPS as a sheet of SAMM's layout to ROOT; its path: see ``coded``.
+
+    The sheet holds micro-expressions alone, subjects of three letters or more, clips whose frames
+    lie in their own folder, frame numbers from 1, and no class but that of the emotion. What is not
+    annotated is -1.
+    """
+    lines = _above(coded.byline(clips))
+    for clip in clips:
+        _, subject, name = clip.origin
+        coded.check_names(clip, NAME, footage=f"{subject}/{name}")
+        coded.check_class(clip, LABEL_OF)
+        if clip.kind != "micro":
+            raise coded.refuse(clip, "SAMM's sheet holds micro-expressions alone")
+        if subject != subject.zfill(3):
+            raise coded.refuse(clip, f"SAMM's subjects are {subject.zfill(3)!r}, not {subject!r}")
+        texts = [coded.text(clip, cell) for cell in (subject, name, clip.aus, clip.emotion)]
+        lines.append([*texts[:2], None, *coded.numbers(clip, untold=-1)])
+        lines[-1] += [len(clip.numbers) or None, "Micro - 1/2", *texts[2:], None]
+        lines[-1].append(coded.byline([clip]))
+    return coded.write_new(root, "SAMM_Micro_FACS_Codes_mie-x.xlsx", {"MICRO_ONLY": lines}, SHEETS)
+
+
+def _above(title: str) -> list[list[object]]:
+    """TITLE, twelve empty lines, and the header."""
+    return [[title], *([] for _ in range(12)), [*HEADER, None, None]]
 
 
 def write_standin(
@@ -201,13 +233,7 @@ def write_codes(root: Path, rows: Sequence[Sequence[object]]) -> None:
     ROWS are (subject, filename, onset, apex, offset, AUs, emotion). Durations are formulas that
     nobody calculated; the first row's texts have a quote prefix.
     """
-    lines: list[list[object]] = [
-        [f"Stand-in of {TITLE}: nobody moved so"],
-        *([] for _ in range(12)),
-    ]
-    header = ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame"]
-    header += ["Duration", "Micro", "Action Units", "Estimated Emotion", "Objective Classes"]
-    lines.append([*header, "Notes", None, None])
+    lines = _above(f"Stand-in of {TITLE}: nobody moved so")
     for subject, name, onset, apex, offset, units, emotion in rows:
         line = len(lines) + 1
         quote = "'" if len(lines) == 14 else ""

@@ -23,12 +23,12 @@ Classes: MEGC 2019's rule, as for SAMM.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mie_x.datasets import samm, standin
+from mie_x.datasets import coded, samm, standin
 from mie_x.datasets.collection import Collection, Published, first_there, handed_out, make_clip
 from mie_x.datasets.footage import Pictures, below, pictures
 from mie_x.datasets.key_frames import KeyFrames, key_frames
@@ -37,9 +37,11 @@ from mie_x.records import Clip, Origin
 
 NAME, TITLE, FPS = "samm-lv", "SAMM Long Videos", 200.0
 FRAMES = "SAMM_longvideos"
+SHEETS = "SAMM_LongVideos*"
 HEADER = ("Subject", "Filename", "Inducement Code", "Onset", "Apex", "Offset", "Duration", "Type",
           "Action Units", "Notes")  # fmt: skip
 _KIND = {"micro - 1/2": "micro", "micro": "micro", "macro": "macro"}
+_TYPE = {"micro": "Micro - 1/2", "macro": "Macro"}
 _REST = 40  # frames of a stand-in's video before, between and after its expressions
 
 
@@ -50,7 +52,7 @@ def read(root: Path) -> Iterator[Clip]:
 
 def _rows(root: Path) -> Iterator[Clip]:
     sheet = read_sheet(
-        find_sheet(root, "SAMM_LongVideos*", what=TITLE),
+        find_sheet(root, SHEETS, what=TITLE),
         header=("Filename", "Onset", "Apex", "Offset", "Type"),
     )
     home = sheet.path.parent
@@ -98,6 +100,33 @@ def _emotions(root: Path) -> dict[str, str]:
     return {row["filename"]: row["estimated emotion"] for row in sheet.rows}
 
 
+def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+    """Write CLIPS as a sheet of SAMM Long Videos' layout to ROOT; its path: see ``coded``.
+
+    A clip is called by its video (006_1 of ``006_1_2``), that by its subject; frame numbers are
+    from 1, and what is not annotated is -1. The sheet holds no emotion and no class: those of
+    micro-expressions are read from SAMM's own sheet, where it is in ROOT.
+    """
+    lines = _above(coded.byline(clips))
+    micro = {clip.origin.clip for clip in clips if clip.kind == "micro"}
+    for clip in clips:
+        name = clip.origin.clip
+        if clip.kind == "macro" and name.removesuffix("_macro") in micro:
+            name = name.removesuffix("_macro")
+        coded.check_names(clip, NAME, footage="_".join(name.split("_")[:2]))
+        if clip.origin.subject != name.split("_")[0]:
+            raise coded.refuse(clip, f"its name says that it is of {name.split('_')[0]!r}")
+        texts = [coded.text(clip, cell) for cell in (clip.origin.subject, name, clip.aus)]
+        lines.append([*texts[:2], None, *coded.numbers(clip, untold=-1)])
+        lines[-1] += [len(clip.numbers) or None, _TYPE[clip.kind], texts[2], coded.byline([clip])]
+    return coded.write_new(root, "SAMM_LongVideos_mie-x.xlsx", {"SAMM_LongVideos": lines}, SHEETS)
+
+
+def _above(title: str) -> list[list[object]]:
+    """TITLE, eight empty lines, and the header."""
+    return [[title], *([] for _ in range(8)), [*HEADER]]
+
+
 def write_standin(
     root: Path,
     *,
@@ -123,8 +152,7 @@ def write_standin(
         for subject, own in acts.items()
         for first in range(0, len(own), 2)
     ]
-    lines: list[list[object]] = [[f"Stand-in of {TITLE}: nobody moved so"], *([] for _ in range(8))]
-    lines.append([*HEADER])
+    lines = _above(f"Stand-in of {TITLE}: nobody moved so")
     codes: list[list[object]] = []
     made: list[Clip] = []
     reels: list[standin.Reel] = []
@@ -169,8 +197,7 @@ def write_standin(
             elif len(made) == 2:
                 units += "+glare"
             lines.append([subject, name, int(video.split("_")[1]), *cells, cells[2] - cells[0] + 1])
-            type_ = {"micro": "Micro - 1/2", "macro": "Macro"}[kind]
-            lines[-1] += [type_, standin.cell(units), None]
+            lines[-1] += [_TYPE[kind], standin.cell(units), None]
             made.append(
                 make_clip(
                     Origin(NAME, subject, name),

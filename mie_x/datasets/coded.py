@@ -1,0 +1,92 @@
+"""What mie-x found, as rows of a collection's own sheet: others' tools take it, and our readers.
+
+``write_coded`` of a layout stands beside its reader, and what ``read`` finds in a folder with that
+sheet and the footage are the clips that were given: origin, key frames, emotion, class, AUs, kind.
+What the layout cannot hold is refused, or said in the docstring of the function.
+
+- Every row says in its last column that a machine coded it, and whether that is of a STAND-IN:
+  sheets are sorted and cut by those who hand them on. Where the original has lines above its
+  header, the first says so too; elsewhere others' tools want the header, or the rows, at once.
+- An apex that was not coded (``apex_from``) is written as not annotated: the reader takes the
+  middle again, and says so. What the reader had mended is written as it was mended.
+- A name that a spreadsheet would run as a formula has a quote prefix, which readers take off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mie_x import __version__
+from mie_x.datasets.footage import below
+from mie_x.datasets.sheets import find_sheets, write_sheet
+from mie_x.records import LABELS, Clip
+
+_BREAKS = re.compile("[\0-\x1f\x7f\x85\u2028\u2029]")  # lines and control characters
+
+
+def byline(clips: Iterable[Clip]) -> str:
+    """Who coded CLIPS, and on whom."""
+    whose = "; STAND-IN: rendered people, nobody moved so" if any(c.stand_in for c in clips) else ""
+    return f"coded by mie-x {__version__}, a machine{whose}"
+
+
+def refuse(clip: Clip, why: str) -> ValueError:
+    """The error for a CLIP that a sheet cannot hold."""
+    return ValueError(f"{'/'.join(clip.origin)}: {why}; leave it out, or mend it")
+
+
+def text(clip: Clip, cell: str) -> str:
+    """CELL, of CLIP, as it is to be written; ValueError where no reader would give it back."""
+    if cell != cell.strip() or cell.startswith("'") or _BREAKS.search(cell):
+        raise refuse(clip, f"{cell[:60]!r} is no text that a cell can hold")
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
+
+
+def numbers(clip: Clip, *, untold: object, least: int = 1) -> list[object]:
+    """Onset, apex and offset of CLIP as cells, UNTOLD for what nobody coded.
+
+    ValueError where they are not in order, or below LEAST: such a number is none in the sheets.
+    """
+    told = (clip.onset, clip.apex if clip.apex_from == "coded" else None, clip.offset)
+    some = [number for number in told if number is not None]
+    if some != sorted(some) or min(some, default=least) < least:
+        raise refuse(clip, f"onset, apex and offset {told} are no frames {least}, ... in order")
+    return [untold if number is None else number for number in told]
+
+
+def check_class(clip: Clip, label_of: Mapping[str, str]) -> None:
+    """ValueError where CLIP's class is not the one that LABEL_OF tells of its emotion."""
+    label = label_of.get(clip.emotion.lower())
+    if clip.label != (None if label is None else LABELS[label]):
+        raise refuse(clip, f"its class {clip.label} is not told by its emotion {clip.emotion!r}")
+
+
+def check_names(clip: Clip, corpus: str, *, footage: str | None = None) -> None:
+    """ValueError where CLIP is not of CORPUS, or its footage is not called FOOTAGE, if given."""
+    if clip.origin.corpus != corpus:
+        raise refuse(clip, f"it is no clip of {corpus}")
+    try:
+        below(Path(), clip.footage.name)
+    except ValueError as error:
+        raise refuse(clip, f"{clip.footage.name[:60]!r} is no place of frames") from error
+    if footage is not None and clip.footage.name != footage:
+        raise refuse(clip, f"its frames are {clip.footage.name!r}, and the sheet says {footage!r}")
+
+
+def write_new(
+    root: Path, name: str, pages: Mapping[str, Sequence[Sequence[object]]], *patterns: str
+) -> Path:
+    """Write PAGES as ROOT/NAME, whole or not at all; ValueError where a sheet is there already.
+
+    PATTERNS are those by which the reader finds its sheet: of two it would read the wrong one.
+    """
+    try:
+        found = find_sheets(root, *patterns, what=name)
+    except FileNotFoundError:
+        found = []
+    if found:
+        raise ValueError(f"{found[-1]}: there already; give a folder without a sheet")
+    write_sheet(root / name, pages)
+    return root / name

@@ -1,0 +1,245 @@
+"""What mie-x found, as a collection's own sheet: our readers find in it what was given."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mie_x import __version__
+from mie_x.datasets import COLLECTIONS, EXPORTS
+from mie_x.datasets.casme_sq import FILMS
+from mie_x.datasets.footage import Pictures, Video
+from mie_x.datasets.sheets import tables
+from mie_x.records import LABELS, Clip, Origin
+
+FRAMES = range(1, 13)
+PLACES = {  # a subject, a clip's name, its footage's, and where this lies
+    "casme2": ("sub01", "EP02_01f", "sub01/EP02_01f", "CASME2_RAW_selected"),
+    "casme-sq": ("s15", "disgust1_1", "s15/15_0101disgustingteeth", "rawpic"),
+    "samm": ("006", "006_1_2", "006/006_1_2", "SAMM"),
+    "samm-lv": ("006", "006_1_2", "006_1", "SAMM_longvideos"),
+    "clips": ("ann", "c01", "frames/ann/c01", "."),
+}
+LAYOUTS = sorted(EXPORTS)
+LABEL_OF = {"Happiness": 1, "Disgust": 0, "surprise": 2, "others": None, "-": None, "=1+1": None}
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=8).filter(
+    lambda text: not text.startswith("'")
+)
+
+
+def clip(layout: str, root: Path, **told: object) -> Clip:
+    subject, name, place, frames = PLACES[layout]
+    files = {number: f"img{number:03d}.png" for number in FRAMES}
+    footage = Pictures(place, root / frames / place, files)
+    has_emotion = layout != "samm-lv"
+    known = Clip(
+        Origin(layout, subject, name),
+        footage,
+        2,
+        5,
+        9,
+        "Happiness" if has_emotion else "",
+        1 if has_emotion else None,
+        aus="6+12",
+    )
+    return replace(known, **told)  # type: ignore[arg-type]
+
+
+def film(*clips: Clip) -> None:
+    for one in clips:
+        assert isinstance(one.footage, Pictures)
+        one.footage.folder.mkdir(parents=True, exist_ok=True)
+        for file in one.footage.files.values():
+            Image.new("L", (4, 4)).save(one.footage.folder / file)
+
+
+def told(clips: Sequence[Clip]) -> list[tuple[object, ...]]:
+    return [
+        (
+            (c.origin, c.footage.name, list(c.footage.numbers)),
+            (c.onset, c.apex, c.offset, c.apex_from),
+            (c.emotion, c.label, c.aus, c.kind, c.problem),
+        )
+        for c in clips
+    ]
+
+
+def round_trip(root: Path, *clips: Clip) -> list[Clip]:
+    layout = clips[0].origin.corpus
+    EXPORTS[layout](root, clips)
+    return list(COLLECTIONS[layout].read(root))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_was_written_is_read(layout: str) -> None:
+    @settings(max_examples=25, deadline=None)
+    @given(
+        st.lists(st.sampled_from(FRAMES), min_size=3, max_size=3).map(sorted),
+        st.booleans(),
+        st.sampled_from(sorted(LABEL_OF)),
+        TEXT,
+        st.sampled_from(["micro", "macro"]),
+    )
+    def holds(keys: list[int], coded: bool, emotion: str, aus: str, kind: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            given_ = clip(layout, Path(folder), aus=aus)
+            onset, apex, offset = keys
+            given_ = replace(given_, onset=onset, apex=apex, offset=offset)
+            if not coded:
+                given_ = replace(given_, apex=(onset + offset) // 2, apex_from="middle")
+            if layout != "samm-lv":
+                given_ = replace(given_, emotion=emotion, label=LABEL_OF[emotion])
+            if layout not in ("samm", "casme2"):
+                given_ = replace(given_, kind=kind)
+            film(given_)
+            (found,) = round_trip(Path(folder), given_)
+            assert told([found]) == told([given_])
+
+    holds()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("apex", [{"apex": None}, {"apex": 7, "apex_from": "last"}])
+def test_an_apex_that_nobody_coded_is_not_annotated(
+    layout: str, apex: dict[str, object], tmp_path: Path
+) -> None:
+    one = clip(layout, tmp_path, **apex)
+    film(one)
+    (found,) = round_trip(tmp_path, one)
+    assert (found.apex, found.apex_from) == (5, "middle")  # (2 + 9) // 2
+    assert "is not annotated: the middle frame 5 taken" in found.repaired[0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_sheet_says_that_a_machine_coded_it_and_of_a_stand_in_so(
+    layout: str, tmp_path: Path
+) -> None:
+    path = EXPORTS[layout](tmp_path, [clip(layout, tmp_path)])
+    lines = [line for _, page in tables(path) for line in page]
+    byline = f"coded by mie-x {__version__}, a machine"
+    assert byline in lines[-1] and "STAND-IN" not in str(lines)
+    path.unlink()
+    mixed = [clip(layout, tmp_path), clip(layout, tmp_path, stand_in=True)]
+    EXPORTS[layout](tmp_path, mixed)
+    *_, real, invented = next(iter(tables(path)))[1]
+    assert byline in real and any(cell.startswith(f"{byline}; STAND-IN") for cell in invented)
+    if layout.startswith("samm"):  # lines above the header, as the original has
+        assert "STAND-IN" in next(iter(tables(path)))[1][0][0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_sheet_that_is_there_stays_as_it_is(layout: str, tmp_path: Path) -> None:
+    path = EXPORTS[layout](tmp_path, [clip(layout, tmp_path)])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="there already; give a folder without a sheet"):
+        EXPORTS[layout](tmp_path, [])
+    assert path.read_bytes() == before and [path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("strange", "why"),
+    [
+        ({"onset": 6}, "in order"),
+        ({"onset": -1}, "in order"),
+        ({"aus": " 4"}, "no text that a cell can hold"),
+        ({"aus": "4\n12"}, "no text that a cell can hold"),
+        ({"aus": "'4"}, "no text that a cell can hold"),
+        ({"origin": Origin("smic-hs", "s01", "c_01")}, "it is no clip of"),
+        ({"footage": Pictures("../x", Path("x"), {})}, "is no place of frames"),
+    ],
+)
+def test_what_no_sheet_can_hold_is_refused_and_nothing_is_written(
+    layout: str, strange: dict[str, object], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"{why}.*leave it out"):
+        EXPORTS[layout](tmp_path, [clip(layout, tmp_path), clip(layout, tmp_path, **strange)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("layout", "strange", "why"),
+    [
+        ("samm", {"kind": "macro"}, "micro-expressions alone"),
+        ("casme2", {"kind": "macro"}, "micro-expressions alone"),
+        ("samm", {"label": 0}, "class 0 is not told by its emotion 'Happiness'"),
+        ("casme2", {"emotion": ""}, "class 1 is not told by its emotion ''"),
+        ("clips", {"label": 0}, "class negative is not that of 'Happiness'"),
+        ("samm-lv", {"origin": Origin("samm-lv", "6", "006_1_2")}, "it is of '006'"),
+        ("samm-lv", {"origin": Origin("samm-lv", "006", "006_2_2")}, "the sheet says '006_2'"),
+        ("casme-sq", {"origin": Origin("casme-sq", "s15", "disgust1")}, "without a _"),
+        ("casme-sq", {"origin": Origin("casme-sq", "s16", "anger1_1")}, "not called as s16's"),
+        ("clips", {"footage": Video("x", Path("x.raw"))}, "'x.raw' is a folder"),
+        ("clips", {"origin": Origin("clips", "", "c01")}, "one of subject, clip, path is empty"),
+    ],
+)
+def test_what_one_layout_cannot_hold_is_refused_by_name(
+    layout: str, strange: dict[str, object], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        EXPORTS[layout](tmp_path, [clip(layout, tmp_path, **strange)])
+
+
+def test_names_that_look_like_formulas_are_none_and_are_read_as_they_are(tmp_path: Path) -> None:
+    name = "=HYPERLINK(1)"
+    one = clip("clips", tmp_path, origin=Origin("clips", "@ann", name), aus="+4", emotion="-2")
+    one = replace(one, label=None)
+    film(one)
+    (found,) = round_trip(tmp_path, one)
+    assert told([found]) == told([one])
+    text = (tmp_path / "clips.csv").read_text("utf-8")
+    assert "'@ann,'=HYPERLINK(1)," in text and ",'-2," in text and ",'+4," in text
+
+
+def test_a_formula_in_a_workbook_is_text(tmp_path: Path) -> None:
+    from openpyxl import load_workbook
+
+    one = clip("samm", tmp_path, aus="=1+1")
+    film(one)
+    path = EXPORTS["samm"](tmp_path, [one])
+    (cell,) = (
+        cell for row in load_workbook(path)["MICRO_ONLY"] for cell in row if cell.value == "=1+1"
+    )
+    assert (cell.data_type, cell.quotePrefix) == ("s", True)
+
+
+def test_a_macro_and_a_micro_expression_of_one_name_stay_two(tmp_path: Path) -> None:
+    micro = clip("samm-lv", tmp_path)
+    macro = replace(micro, origin=Origin("samm-lv", "006", "006_1_2_macro"), kind="macro")
+    film(micro)
+    assert told(round_trip(tmp_path, micro, macro)) == told([micro, macro])
+
+
+def test_a_video_that_lies_with_another_subject_is_still_its_owners(tmp_path: Path) -> None:
+    one = clip("casme-sq", tmp_path)
+    footage = Pictures("s19/15_" + FILMS[1][0], tmp_path / "rawpic/s19/15_0401", {1: "img001.png"})
+    one = replace(one, footage=footage, onset=1, apex=1, offset=1)
+    film(one)
+    (found,) = round_trip(tmp_path, one)
+    assert told([found]) == told([one])
+    assert found.odd[-1] == "its video lies in the folder of s19"
+
+
+@pytest.mark.parametrize("label", [*LABELS.values(), None])
+def test_a_class_without_a_word_is_held_where_there_is_a_column_for_it(
+    label: int | None, tmp_path: Path
+) -> None:
+    for layout in ("casme-sq", "clips"):
+        one = clip(layout, tmp_path / layout, emotion="", label=label)
+        film(one)
+        (found,) = round_trip(tmp_path / layout, one)
+        assert (found.label, found.emotion) == (label, "")
+
+
+def test_a_video_of_your_own_keeps_its_suffix(tmp_path: Path) -> None:
+    one = clip("clips", tmp_path, footage=Video("videos/ann", tmp_path / "videos/ann.mp4"))
+    EXPORTS["clips"](tmp_path, [replace(one, fps=29.97)])
+    ((_, (_, line)),) = tables(tmp_path / "clips.csv")
+    assert (line[2], line[6]) == ("videos/ann.mp4", "29.97")
