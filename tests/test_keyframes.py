@@ -25,21 +25,9 @@ from mie_x.folds import Person
 from mie_x.intervals import Interval
 from mie_x.records import AUS, Clip, Origin
 from mie_x.report import STAND_IN
-from pipelines.keyframes import (
-    BY_APEX,
-    CUTS,
-    LONGEST,
-    STARTS,
-    STOPS,
-    Cut,
-    Done,
-    compare,
-    cuts,
-    figure,
-    keyframes,
-    median_spread,
-    usual_cut,
-)
+from pipelines.inferred import STOPS, Done, compare, figure, median_spread
+from pipelines.keyframes import keyframes
+from pipelines.labelled import BY_APEX, CUTS, LONGEST, STARTS, Cut, cuts, usual_cut
 from recognizers.key_frames import Epochs, Inferred
 from recognizers.mecia import Heads
 
@@ -321,7 +309,7 @@ def run(root: Path, out: Path, **other: Any) -> Done:
 @pytest.fixture(scope="module")
 def done(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     out = tmp_path_factory.mktemp("done") / "out"
-    return run(root, out, modules=["A", "A+I+C"], flow="tvl1")
+    return run(root, out, modules=["A", "A+I+C"], flow="tvl1", export="clips")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -382,7 +370,10 @@ def test_clips_are_handed_on_with_the_key_frames_of_the_last_set_of_modules(done
     last = [found.numbers for found in done.found if found.method == "MECIA A+I+C"]
     assert [(one.onset, one.apex, one.offset) for one in clips] == last
     assert [one.emotion for one in clips] == list(EMOTIONS.values())
-    assert all(one.apex_from == "inferred" and one.stand_in for one in clips)
+    rows = rows_of(done.out / "sheet" / "clips.csv")
+    assert [tuple(int(row[name]) for name in ("onset", "apex", "offset")) for row in rows] == last
+    assert all("STAND-IN" in row["coded by"] for row in rows)
+    assert all(one.stand_in for one in clips)
 
 
 def test_a_call_that_is_made_again_goes_on_from_what_is_there(done: Done, root: Path) -> None:
@@ -472,6 +463,7 @@ def test_one_clip_needs_a_frame_and_tells_no_score(root: Path, tmp_path: Path) -
         ({"frame": 8, "stop": "truth"}, "nobody knows its truth"),
         ({"frame": 8, "modules": ["B"]}, "modules 'B': choose from A, A[+]I"),
         ({"frame": 8, "start": "end"}, "start 'end': choose from third"),
+        ({"frame": 8, "export": "clips"}, "export 'clips': choose from nothing here"),
     ],
 )
 def test_what_cannot_be_inferred_of_one_clip_is_told(
