@@ -36,6 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 
 from mie_x import flow
@@ -44,9 +45,11 @@ from mie_x.faces.aligned import Alignment, aligned, find_alignment
 from mie_x.faces.detection import TEMPLATE
 from mie_x.faces.pictures import UnusablePicture
 from mie_x.records import SIZE, Frames
+from mie_x.shards import Unusable
 from mie_x.whole import write_json
 from pipelines import views
 from pipelines.examples import files_of
+from pipelines.generate import without_interrupts
 from pipelines.recordings import Recording
 from recognizers.views import five_to_68, mean_roi
 
@@ -234,7 +237,8 @@ def pair(recording: Recording, look: Look, first: int, second: int) -> NDArray[n
     if alignment is None:
         raise ValueError(f"{recording.name}: no face about frame {recording.numbers[first]}")
     seen = _shown(frames[first], alignment), _shown(frames[second], alignment)
-    ((maps,), _, _) = _made([seen], look.flow)
+    made, _, _ = _made([seen], look.flow)
+    maps: NDArray[np.float16] = made[0]
     return maps
 
 
@@ -362,11 +366,16 @@ def _in_order(chunks: Iterable[list[Pair]], kind: str, workers: int) -> Iterator
     waiting: deque[Any] = deque()
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_made, chunk, kind))
+            with without_interrupts():  # a task may start a worker
+                waiting.append(pool.submit(_made, chunk, kind))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except TerminatedWorkerError as error:
+        raise Unusable(
+            "the system ended a worker (out of memory?); give fewer --workers"
+        ) from error
     finally:
         for future in waiting:
             future.cancel()

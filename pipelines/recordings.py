@@ -134,7 +134,7 @@ def of_path(path: Path, *, fps: float | None) -> Recording:
     FPS overrides what a video tells; a folder tells nothing. ValueError, naming PATH, where it
     cannot be used.
     """
-    name = path.resolve().name
+    name = path.absolute().name
     footage = footage_at(path, name)
     if not footage.numbers:
         raise ValueError(f"{path}: no pictures with a number in their names")

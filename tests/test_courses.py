@@ -16,7 +16,7 @@ from mie_x import flow
 from mie_x.datasets.footage import Unreadable
 from mie_x.faces.aligned import Alignment, aligned, find_alignment
 from mie_x.records import Frames
-from pipelines.courses import PART, Course, Look, Part, course, stream
+from pipelines.courses import PART, Course, Look, Part, course, pair, stream
 from pipelines.recordings import Recording, of_path
 from pipelines.views import FORMS, Recipe
 from tests.test_aligned import FACE, HEIGHT, OTHER, WIDTH, scene
@@ -38,8 +38,9 @@ def looked_at(recording: Recording, look: Look = QUICK, *, step: int = STEP) -> 
 
 
 def alike(one: Course, other: Course) -> bool:
-    arrays = zip(one[:3], other[:3], strict=True)
-    return one.odd == other.odd and all(np.array_equal(a, b) for a, b in arrays)
+    names = ("maps", "strength", "seen")
+    same = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+    return same and one.odd == other.odd
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,20 @@ def test_a_segment_may_be_shorter_than_the_step(tmp_path: Path) -> None:
     for row in (0, 1):
         wanted = by_hand(frames[row], frames[row + 3], find_alignment(frames[row]))
         np.testing.assert_array_equal(seen.maps[row], wanted.astype(np.float16))
+
+
+def test_a_pair_of_any_two_frames_is_seen_as_the_course_sees_the_first(tmp_path: Path) -> None:
+    """Segments of half a second; the second has no face before its end."""
+    frames = [SMILE[0], *SMILE[:4], *[BLANK] * 5, *SMILE[:5]]
+    recording = filmed(tmp_path / "c.mkv", frames)
+    look = Look("farneback", face_every=0.5)
+    rows = looked_at(recording, look).maps
+    for row in (1, 11):
+        np.testing.assert_array_equal(pair(recording, look, row, row + STEP), rows[row])
+    wanted = by_hand(frames[10], frames[14], find_alignment(frames[10]))
+    np.testing.assert_array_equal(pair(recording, look, 10, 14), wanted.astype(np.float16))
+    with pytest.raises(ValueError, match=r"c\.mkv: no face about frame 8"):
+        pair(recording, look, 7, 9)
 
 
 def test_frames_without_a_face_are_not_seen_and_it_is_looked_for_each_second(
