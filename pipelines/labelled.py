@@ -114,6 +114,9 @@ def _cut(
     """Frame numbers around CLIP; ValueError with the reason where there are none."""
     if clip.problem or clip.onset is None or clip.offset is None:
         raise ValueError(clip.problem or "its onset or offset is not told")
+    for repair in clip.repaired:
+        if repair.startswith(("onset", "offset")):  # a guess of the reader is no truth
+            raise ValueError(repair)
     after, before = -math.inf, math.inf
     for other in others:
         if other.onset is None or other.offset is None:
@@ -249,15 +252,12 @@ class Look:
 
     def keep(self, cut: Cut, store: Path) -> str:
         """See CUT and keep it in STORE, unless it is there; "", or why it cannot be seen."""
-        try:
-            self._keep(cut, *self.paths(cut, store))
-        except (ValueError, OSError, KeyError) as error:
-            return " ".join(str(error.args[0] if error.args else error).split())
-        return ""
-
-    def _keep(self, cut: Cut, path: Path, flow_path: Path | None) -> None:
+        path, flow_path = self.paths(cut, store)
         if not path.exists():
-            frames, alignment = self._framed(cut, self.size)
+            try:
+                frames, alignment = self._framed(cut, self.size)
+            except (ValueError, OSError, KeyError) as error:
+                return " ".join(str(error.args[0] if type(error) is KeyError else error).split())
             _save(path, frames=view(frames, size=self.size), faces=np.array(alignment.faces))
         if flow_path is not None and not flow_path.exists():
             assert self.flow is not None
@@ -267,6 +267,7 @@ class Look:
             lengths = (np.hypot(*FLOWS[self.flow](first, frame)) for frame in later)
             strength = [0.0, *(mean_roi(length[None], points).mean() for length in lengths)]
             _save(flow_path, strength=np.array(strength, np.float32))
+        return ""
 
     def _framed(self, cut: Cut, size: int) -> tuple[Frames, Alignment]:
         frames = cut.clip.footage.frames(cut.numbers)

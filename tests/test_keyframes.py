@@ -96,6 +96,8 @@ def test_a_cut_keeps_out_of_its_neighbours_whatever_their_kind() -> None:
         ([clip(41, 50, of=footage(range(1, LONGEST + 2)))], "whole",
          "601 frames, of which 600 can be looked at; cut it centred or drawn"),
         ([clip(41, 50, of=HUNDRED, problem="no frames")], "whole", "no frames"),
+        ([clip(41, 50, of=HUNDRED, repaired=("offset '0' is not annotated: its apex 50 taken",))],
+         "whole", "offset '0' is not annotated: its apex 50 taken"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_cut_is_left_out_with_the_reason(
