@@ -22,20 +22,21 @@ import functools
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 
 import recognizers
 from mie_x import folds
-from mie_x.datasets import standin
+from mie_x.datasets import EXPORTS, standin
 from mie_x.folds import Person, person
 from mie_x.intervals import KINDS
+from mie_x.records import Clip
 from mie_x.threads import one_thread
 from pipelines import courses, recordings, spotters
 from pipelines.courses import Look
@@ -70,6 +71,7 @@ from recognizers.spotting import BOUNDS, SMOOTHINGS, WAYS, P, flow_step
 from recognizers.weights import Loaded
 
 SEEDS = 3
+SHORT = ("casme2", "samm")  # collections whose videos are cut to one expression each
 OTHERS = ("blink", "head", "mouth")  # events of a stand-in that are no expressions
 
 
@@ -118,8 +120,8 @@ def spot(
     named = named_only(what)
     if named is None and weights is None:
         raise ValueError(f"{what[0]}: nobody coded it, so nothing can be learned; give --weights")
-    if export is not None and export not in _exports():
-        raise ValueError(f"no sheet of {export!r} can be written: {', '.join(_exports())}")
+    if export is not None:
+        _check_export(export, "clips" if named is None else named[0], way)
     loaded = None if weights is None else _loaded(weights, kind=kind, look=look)
     if loaded is not None and (recipe is not None or epochs is not None):
         raise ValueError("these weights have learned: --recipe and --epochs are for training")
@@ -191,14 +193,28 @@ def spot(
         marks=_marks(named, given), remarks=remarks, left_out=left_out, failed=failed,
     )  # fmt: skip
     if export is not None:
-        _exports()[export](out / "sheet", done.clips(done.spotted[0].scored.seed))
+        _write_sheet(export, out / "sheet", done.clips(done.spotted[0].scored.seed))
     return done
 
 
-def _exports() -> Mapping[str, Any]:
-    from mie_x.datasets import EXPORTS
+def _check_export(export: str, collection: str, way: str) -> None:
+    """ValueError unless what is spotted in COLLECTION in this WAY fits the sheet of EXPORT."""
+    if export not in EXPORTS:
+        raise ValueError(f"no sheet of {export!r} can be written: {', '.join(EXPORTS)}")
+    if export != collection:
+        raise ValueError(f"a sheet of {export} holds clips of {export}; give {collection}")
+    if export in SHORT and way != "highest":
+        raise ValueError(f"a sheet of {export} has one expression a video; choose highest")
 
-    return EXPORTS
+
+def _write_sheet(export: str, folder: Path, clips: Sequence[Clip]) -> None:
+    """Write CLIPS to FOLDER, in place of an earlier call's."""
+    if export in SHORT:  # their sheets tell no class but that of the emotion's own word
+        clips = [replace(clip, label=None) for clip in clips]
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    EXPORTS[export](folder, clips)
 
 
 def _of_paths(what: Sequence[str], fps: float | None) -> tuple[list[Recording], list[LeftOut]]:

@@ -33,7 +33,7 @@ from mie_x import __version__, intervals
 from mie_x.folds import Person
 from mie_x.intervals import Interval, Spread, Video
 from mie_x.markdown import plain, table
-from mie_x.records import Clip, Origin
+from mie_x.records import LABELS, Clip, Origin
 from mie_x.report import STAND_IN
 from mie_x.whole import write_json, write_text
 from pipelines import timeline
@@ -292,17 +292,18 @@ class Done:
                 continue
             recording = spotted.scored.recording
             numbers = recording.numbers
-            corpus, subject = owner(recording)
+            video = recording.footage.name.rpartition("/")[2]
             for count, (one, _) in enumerate(spotted.found, 1):
+                name = video if self.results["settings"]["way"] == "highest" else f"{video}_{count}"
                 made.append(
                     Clip(
-                        origin=Origin(corpus, subject, f"{safe(recording.name)}_{count}"),
+                        origin=Origin(*owner(recording), name),
                         footage=recording.footage,
                         onset=numbers[one.first],
                         apex=None if one.apex is None else numbers[one.apex],
                         offset=numbers[one.last],
-                        emotion=self.classes[one.label] if one.label is not None else "",
-                        label=None,
+                        emotion="" if one.label is None else self.classes[one.label],
+                        label=None if one.label is None else LABELS[self.classes[one.label]],
                         kind=one.kind,
                         fps=recording.fps,
                         stand_in=recording.stand_in,
@@ -480,22 +481,23 @@ def _told(spotted: Spotted) -> dict[str, Any]:
 
 
 def owner(recording: Recording) -> Person:
-    """Who is seen in RECORDING; of one that nobody coded, its name."""
-    if recording.told:
-        return recording.subject
-    return Person("spotted", safe(recording.name))
+    """Corpus and subject of RECORDING, as its collection has them; a lone video is of "clips", and
+    who is seen in it is called after it."""
+    if not recording.told:
+        return Person("clips", recording.name)
+    return Person(recording.name.partition("/")[0], recording.subject.subject)
 
 
 def safe(name: str) -> str:
-    """NAME from outside as that of a file: letters, digits, . _ and -; what else, tells a hash.
+    """NAME from outside as that of a file, another for every name: letters, digits and ._- stay.
 
     >>> safe("samm-lv/006_1"), safe("../x")
-    ('samm-lv_006_1', '__x-5f5c5ec8')
+    ('samm-lv+006_1', '+x-d6b96a97')
     """
-    made = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:80]
-    if made == name.replace("/", "_", 1) and made:
+    made = re.sub(r"[^A-Za-z0-9._+-]", "_", name.replace("/", "+"))
+    if made.replace("+", "/") == name and not made.startswith(".") and len(made) <= 80:
         return made
-    return f"{made}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{made.lstrip('.')[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def rows_of(done: Done) -> Iterator[list[Any]]:
@@ -503,7 +505,7 @@ def rows_of(done: Done) -> Iterator[list[Any]]:
     for spotted in done.spotted:
         one = spotted.scored
         recording, numbers = one.recording, one.recording.numbers
-        corpus, subject = recording.subject if recording.told else ("", "")
+        corpus, subject = owner(recording) if recording.told else ("", "")
         for n, (interval, threshold) in enumerate(spotted.found):
             at = (interval.first, interval.apex, interval.last)
             yield [
@@ -583,6 +585,7 @@ def _report(done: Done, drawn: Mapping[str, Spotted]) -> Iterator[str]:
                 [row["what"], str(row.get("seed", "")), *(_cell(row, name) for name in heads)]
             )
         yield f"\n{table(lines)}\n"
+        yield "± is the standard deviation: of MEAN's seeds, of draws at random.\n"
         if results["apexes"]:
             lines = [["seed", *results["apexes"][0]["apexes"]]]
             lines += [

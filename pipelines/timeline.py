@@ -84,7 +84,7 @@ def draw(
     )[:, 0]
     seen = values[np.isfinite(values)]
     if smoothed is not None:
-        seen = np.concatenate([seen, smoothed.values])
+        seen = np.concatenate([seen, smoothed.values[np.isfinite(smoothed.values)]])
     if threshold is not None:
         seen = np.append(seen, threshold)
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
