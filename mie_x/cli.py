@@ -871,6 +871,218 @@ def predict(weights: Path, clip: tuple[Path, ...], as_json: bool, **options: Any
         click.echo(plain(f"{score:.3f} {name}"))
 
 
+def spotting_options(command: Any) -> Any:
+    """Options of both verbs that look at long videos."""
+    for option in reversed(
+        [
+            click.option(
+                "--kind",
+                type=click.Choice(["micro", "macro"]),
+                help="Default: micro, or of weights.",
+            ),
+            click.option(
+                "--recipe",
+                type=click.Choice(["paper", "code"]),
+                help="200 and 800 epochs, 8 frames elsewhere to one inside; or 10 and 100, 5. "
+                "Default: paper.",
+            ),
+            click.option(
+                "--epochs",
+                type=(click.IntRange(min=1), click.IntRange(min=1)),
+                metavar="SPOT RECOGNIZE",
+                help="In place of the recipe's.",
+            ),
+            click.option(
+                "--flow",
+                type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
+                help="Kind of optical flow. Default: tvl1, or that of the weights.",
+            ),
+            click.option(
+                "--face-every",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="SECONDS",
+                help="Find the face anew so often. Default: once, on the first frame.",
+            ),
+            click.option(
+                "--fps",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="N",
+                help="Frames a second of what tells none, such as a folder of frames.",
+            ),
+            click.option(
+                "--store", type=PATH, metavar="DIR", help="Where what is seen of videos is kept."
+            ),
+            click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores),
+            click.option("--device", default="auto", show_default=True, metavar="NAME"),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def _spotting(options: dict[str, Any]) -> dict[str, Any]:
+    """OPTIONS with ``look`` for --flow and --face-every, None where neither was given."""
+    from pipelines.courses import Look
+
+    flow, every = options.pop("flow"), options.pop("face_every")
+    asked = flow is not None or every is not None
+    look = Look(flow or Look().flow, every) if asked else None
+    return options | {"look": look, "device": device_named(options["device"])}
+
+
+@main.command()
+@click.argument("what", nargs=-1, required=True, metavar="{NAME=ROOT | VIDEO...}")
+@click.option("--weights", type=PATH, metavar="FILE", help="Of train-spotter; videos need them.")
+@click.option("--out", type=PATH, default=Path("spotted"), show_default=True, metavar="DIR")
+@click.option(
+    "--way",
+    type=click.Choice(["offline", "online", "highest"]),
+    default="offline",
+    show_default=True,
+    help="Peaks against the whole video, against what was seen so far, or the highest alone.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option(
+    "--p",
+    type=click.FloatRange(0, 1),
+    default=0.55,
+    show_default=True,
+    help="Threshold, from the mean (0) to the maximum (1) of the scores.",
+)
+@click.option(
+    "--smoothing", type=click.Choice(["paper", "code"]), help="Default: that of the recipe."
+)
+@click.option("--bounds", type=click.Choice(["paper", "code"]), help="Default: of the recipe.")
+@click.option("--export", metavar="NAME", help="Write OUT/sheet too, as this collection's sheet.")
+@spotting_options
+def spot(what: tuple[str, ...], out: Path, **options: Any) -> None:
+    """Spot micro-expressions in long videos with MEAN, and say which emotion they show.
+
+    A collection (samm-lv=ROOT, casme-sq=ROOT) is tested leave one subject out, beside spotters that
+    learned nothing; with --weights as a whole. Videos (files, or folders of frames) are spotted
+    with --weights. Exit code 1 where a video could not be looked at; the rest goes on.
+    """
+    from pipelines.spot import spot as run
+
+    with stoppable("what was looked at and learned is kept"), bad_input():
+        done = run(what, out, **_spotting(options))
+    say_lost(done.left_out, done.failed)
+    if done.results["stand_in"]:
+        say("STAND-IN: rendered people, and nothing about micro-expressions")
+    click.echo(out / "report.md")
+    if done.failed:
+        raise SystemExit(1)
+
+
+@main.command("train-spotter")
+@click.argument("what", metavar="NAME=ROOT")
+@click.option("--out", type=PATH, default=Path("spotter.safetensors"), show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@spotting_options
+def train_spotter(what: str, out: Path, **options: Any) -> None:
+    """Train MEAN on all long videos of a collection: weights for spot.
+
+    Nobody is left to test them on: spot without --weights does that, person by person. Stopped, the
+    same command goes on.
+    """
+    from pipelines.spotters import train
+
+    with stoppable("what was looked at and learned is kept"), bad_input():
+        given = {name: value for name, value in _spotting(options).items() if value is not None}
+        weights, lost = train(what, out, **given)
+    say_lost((), lost)
+    click.echo(weights)
+
+
+@main.command()
+@click.argument("what", metavar="{NAME=ROOT | CLIP}")
+@click.option("--frame", type=int, metavar="N", help="Of CLIP: a frame of its micro-expression.")
+@click.option("--first", type=int, metavar="N", help="Of CLIP: where to look from. Default: all.")
+@click.option("--last", type=int, metavar="N", help="Of CLIP: where to look to. Default: all.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Of a folder of frames: frames a second.",
+)
+@click.option("--out", type=PATH, default=Path("keyframes"), show_default=True, metavar="DIR")
+@click.option(
+    "--start",
+    default="third",
+    show_default=True,
+    metavar="NAME",
+    help="Of a collection, the frame that is given: third, inside, apex, left or right.",
+)
+@click.option("--cut", metavar="NAME", help="Of a collection: what is looked at of a video.")
+@click.option(
+    "--modules",
+    multiple=True,
+    metavar="A+I+C",
+    help="Losses: annotation, identification, contrast (repeatable: one after the other).",
+)
+@click.option(
+    "--reach", type=click.Choice(["samm", "casme2sq"]), help="Default: of the nearer frame rate."
+)
+@click.option(
+    "--epochs", type=click.Choice(["published", "short"]), default="published", show_default=True
+)
+@click.option(
+    "--stop",
+    type=click.Choice(["unchanged", "truth"]),
+    default="unchanged",
+    show_default=True,
+    help="When labels no longer change; or, as in the paper, when their IoU does not.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=32),
+    default=224,
+    show_default=True,
+    metavar="PX",
+    help="What the network sees; 224 is published, 64 is for a CPU.",
+)
+@click.option(
+    "--flow",
+    type=click.Choice(["tvl1", "tvl1-opencv", "farneback", "none"]),
+    default="tvl1",
+    show_default=True,
+    help="Of the baseline; none leaves it out.",
+)
+@click.option("--imagenet", is_flag=True, help="Begin the trunk with torchvision's weights.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--export", metavar="NAME", help="Write OUT/sheet too, as this collection's sheet.")
+@click.option("--store", type=PATH, metavar="DIR", help="Where what is seen of clips is kept.")
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=cores)
+@click.option("--device", default="auto", show_default=True, metavar="NAME")
+def keyframes(what: str, **options: Any) -> None:
+    """Find onset, apex and offset of a micro-expression from one labelled frame, with MECIA.
+
+    CLIP is a video or a folder of frames, of which --frame is labelled. Of a collection one frame
+    each is given, and what is found is held against its sheet, beside ways that learn nothing.
+    """
+    from pipelines.keyframes import keyframes as run
+    from pipelines.progress import Progress
+
+    options["modules"] = options["modules"] or None
+    options["flow"] = None if options["flow"] == "none" else options["flow"]
+    told: dict[str, Progress] = {}
+
+    def progress(part: str, done: int, total: int) -> None:
+        unit = "clips seen" if part == "seen" else f"frames labelled by {part}"
+        told.setdefault(part, Progress(unit, done=None))(done, total)
+
+    with stoppable("finished rounds are kept"), bad_input():
+        options["device"] = device_named(options["device"])
+        done = run(what, progress=progress, **options)
+    say_lost(done.left_out, done.failed)
+    if done.stand_in:
+        say("STAND-IN: rendered people, and nothing about micro-expressions")
+    click.echo(options["out"] / "report.md")
+    if done.failed:
+        raise SystemExit(1)
+
+
 @main.command()
 @click.argument("name")
 @click.argument("root", type=PATH)
