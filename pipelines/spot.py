@@ -172,7 +172,7 @@ def spot(
     if not scored:
         raise ValueError(f"{what[0]}: nothing could be scored; {first_of(failed, left_out)}")
     settings = {
-        "what": [one if named is None else named[0] for one in what],
+        "what": [one.name for one in given] if named is None else [named[0]],
         "protocol": protocol,
         "kind": kind,
         "recipe": recipe,
@@ -190,7 +190,7 @@ def spot(
     }
     done = assess(
         out, scored, given, settings=settings, classes=classes if recognizes else (), how=how,
-        marks=_marks(named, given), remarks=remarks, left_out=left_out, failed=failed,
+        marks=known_events(named, given), remarks=remarks, left_out=left_out, failed=failed,
     )  # fmt: skip
     if export is not None:
         _write_sheet(export, out / "sheet", done.clips(done.spotted[0].scored.seed))
@@ -232,7 +232,7 @@ def _of_paths(what: Sequence[str], fps: float | None) -> tuple[list[Recording], 
     return list(found.values()), failed
 
 
-def _marks(
+def known_events(
     named: tuple[str, Path] | None, given: Iterable[Recording]
 ) -> dict[str, tuple[Mark, ...]]:
     """What else happens in each recording of a stand-in, by position; {} where nobody tells."""

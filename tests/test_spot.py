@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mie_x.datasets import casme_sq, standin
 from mie_x.folds import Person
 from mie_x.intervals import Interval
 from mie_x.records import LABELS, Frames
 from mie_x.report import STAND_IN
+from pipelines.courses import Look, course
 from pipelines.examples import LeftOut
-from pipelines.recordings import Recording
-from pipelines.spot import leave_one_out, refuse_known
+from pipelines.recordings import Recording, of_collection
+from pipelines.spot import known_events, leave_one_out, refuse_known, spot
 from pipelines.spotted import (
     Done,
     Found,
@@ -42,6 +45,7 @@ from pipelines.spotters import (
     half_at,
     named_only,
     teach,
+    train,
     usual_half,
 )
 from recognizers import weights
@@ -515,3 +519,97 @@ def test_collections_and_videos_are_not_spotted_together() -> None:
         named_only(["samm-lv=/x", "b.mp4"])
     with pytest.raises(ValueError, match="nothing to look at"):
         named_only([])
+
+
+# -- end to end ----------------------------------------------------------------------------------
+
+QUICK = Look("farneback")
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people of a stand-in of CAS(ME)^2 who live while they are filmed: do not touch."""
+    root = tmp_path_factory.mktemp("casme-sq")
+    casme_sq.write_standin(root, subjects=2, clips=5, seed=3, rest=1.0)
+    return root
+
+
+@pytest.mark.slow
+def test_a_collection_is_spotted_leaving_everybody_out_and_then_its_weights_know_them(
+    filmed: Path, tmp_path: Path
+) -> None:
+    what, store = f"casme-sq={filmed}", tmp_path / "store"
+    short: dict[str, Any] = {"recipe": "code", "epochs": (1, 1), "look": QUICK, "store": store}
+    out = tmp_path / "out"
+    done = spot([what], out, weights=None, seeds=1, export="casme-sq", **short)
+    assert not done.failed
+    assert {one.scored.recording.subject.subject for one in done.spotted} == {"s15", "s16"}
+    assert done.results["stand_in"] is True
+    true = sum(clip.kind == "micro" for clip in casme_sq.read(filmed))
+    assert {row["TP"] + row["FN"] for row in done.results["scores"]} == {true}
+    # What was found is a sheet of the collection, beside its frames.
+    (sheet,) = (out / "sheet").iterdir()
+    (tmp_path / "again").mkdir()
+    shutil.copy(sheet, tmp_path / "again")
+    (tmp_path / "again" / casme_sq.FRAMES).symlink_to(filmed / casme_sq.FRAMES)
+    read = sorted((clip.origin, clip.onset, clip.apex, clip.offset) for clip in
+                  casme_sq.read(tmp_path / "again"))  # fmt: skip
+    told = sorted((clip.origin, clip.onset, clip.apex, clip.offset) for clip in done.clips(0))
+    assert read == told
+    # Blinks, heads and mouths are known by position, which is a frame's number less 1.
+    given, _ = of_collection("casme-sq", filmed)
+    marks = known_events(("casme-sq", filmed), given)
+    events = standin.events(filmed)
+    for one in given:
+        assert marks[one.name] == tuple(
+            (event.what, event.first - 1, event.last - 1)
+            for event in events[one.footage.name]
+            if event.what in ("blink", "head", "mouth")
+        )
+    assert any(marks.values())
+
+    path, lost = train(what, tmp_path / "w.safetensors", **short)
+    assert (path.name, lost) == ("w.safetensors", [])
+    assert not list(tmp_path.glob("*.checkpoint"))
+    loaded = weights.load(path)
+    assert loaded.spotter is not None
+    assert loaded.spotter.people == (Person("casme-sq", "s15"), Person("casme-sq", "s16"))
+    assert (loaded.stand_in, loaded.flow, loaded.spotter.fps) == (True, "farneback", 30)
+    with pytest.raises(ValueError, match="have learned from casme-sq/s1"):
+        spot([what], tmp_path / "refused", weights=path)
+    with pytest.raises(ValueError, match="learned from Look"):
+        spot([what], tmp_path / "refused", weights=path, look=Look("tvl1"))
+
+    # A video of which nobody tells anything, and one that is not there.
+    one = given[0]
+    folder = filmed / casme_sq.FRAMES / one.footage.name
+    lone = spot(
+        [str(folder), str(tmp_path / "gone.mp4")], tmp_path / "lone", weights=path, fps=30,
+        way="online",
+    )  # fmt: skip
+    assert [failed.key for failed in lone.failed] == [str(tmp_path / "gone.mp4")]
+    assert (lone.results["stand_in"], lone.results["online"]) == (True, True)
+    # Streamed, part by part, it scores as its stored course does.
+    stored = course(one, QUICK, step=STEP, store=store, workers=1)
+    said = ask(loaded.fitted, stored.maps, stored.seen, recognizes=loaded.spotter.recognizes)
+    np.testing.assert_array_equal(lone.spotted[0].scored.said.scores, said.scores)
+    assert [clip.origin.corpus for clip in lone.clips(0)] == ["clips"] * len(lone.clips(0))
+
+
+def test_what_does_not_go_together_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
+    root = f"casme-sq={tmp_path}"
+    for options, said in (
+        ({"export": "smic-hs"}, "no sheet of 'smic-hs'"),
+        ({"export": "samm-lv"}, "give casme-sq"),
+        ({"way": "sideways"}, "no way 'sideways'"),
+        ({"recipe": "mine"}, "no recipe 'mine'"),
+        ({"p": 1.5}, "p is from 0 to 1"),
+    ):
+        given: dict[str, Any] = {"weights": None} | options
+        with pytest.raises(ValueError, match=said):
+            spot([root], tmp_path / "out", **given)
+    with pytest.raises(ValueError, match="choose highest"):
+        spot([f"samm={tmp_path}"], tmp_path / "out", weights=None, export="samm")
+    with pytest.raises(ValueError, match="give --weights"):
+        spot([str(tmp_path)], tmp_path / "out", weights=None)
+    assert not (tmp_path / "out").exists()
