@@ -102,6 +102,22 @@ def test_the_number_of_the_first_frame_is_added_to_every_event() -> None:
     assert events == [Event(what, *(401 + row for row in at)) for what, *at in rows]
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**40))
+def test_a_shot_cut_out_of_a_recording_begins_and_ends_within_what_somebody_does(seed: int) -> None:
+    rows, around = 200, 1000
+    cut, events = standin.live(shot(rows, seed), [], first=7, fps=200, around=around)
+    whole, everything = standin.live(shot(rows + 2 * around, seed), [], first=7 - around, fps=200)
+    assert cut.life is not None and whole.life is not None
+    assert (cut.life.aus == whole.life.aus[around:-around]).all()
+    assert (cut.life.head == whole.life.head[around:-around]).all()
+    last = 7 + rows - 1
+    within = [e for e in everything if e.first < last and e.last > 7]
+    assert [(e.what, e.first, e.last) for e in events] == sorted(
+        ((e.what, max(e.first, 7), min(e.last, last)) for e in within), key=lambda e: e[1:]
+    )
+
+
 def test_a_head_that_moves_three_px_to_the_right_is_its_picture_shifted() -> None:
     still = shot(1)
     head = np.array([[3.0, 0.0, 0.0]])

@@ -38,6 +38,7 @@ SHEETS = "SAMM_Micro*"
 HEADER = ("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame",
           "Duration", "Micro", "Action Units", "Estimated Emotion", "Objective Classes",
           "Notes")  # fmt: skip
+_AROUND = 1000  # frames that a stand-in's clip is cut out of: more than anybody's movement lasts
 LABEL_OF = {
     "happiness": "positive",
     "anger": "negative",
@@ -183,7 +184,9 @@ def write_cast(
         shot = take.shot(gray=True)
         if rest is not None:
             played = [standin.Event("micro", onset, apex, offset)]
-            shot, truth[footage.name] = standin.live(shot, played, first=first, fps=FPS)
+            shot, truth[footage.name] = standin.live(
+                shot, played, first=first, fps=FPS, around=_AROUND
+            )
         reels.append(standin.Reel(shot, footage.folder, footage.names))
         standin.write_openface(root, footage.name, footage.names, shot.shown, seed=take.seed)
         units = take.coded.replace("+", "B+") + "B" if count % 3 == 2 else take.coded

@@ -101,7 +101,8 @@ class Event(NamedTuple):
     """Something that a stand-in shows, in frame numbers of its footage.
 
     ``what`` is "micro", "macro", "blink", "head" or "mouth"; at ``first`` and ``last`` nothing is
-    to be seen yet, or any more, but of a head that stays: its ``apex`` is its ``last``.
+    to be seen yet, or any more, but of a head that stays (its ``apex`` is its ``last``), and where
+    the film begins or ends within.
     """
 
     what: str
@@ -185,16 +186,19 @@ def pauses(rng: np.random.Generator, rest: float, count: int, *, fps: float) -> 
 
 
 def live(
-    shot: Shot, played: Sequence[Event], *, first: int, fps: float
+    shot: Shot, played: Sequence[Event], *, first: int, fps: float, around: int = 0
 ) -> tuple[Shot, list[Event]]:
     """SHOT of somebody who lives, and all its events in their order, the expressions PLAYED too.
 
     FIRST is the number of its first frame. Blinks and movements of the head come whenever they do,
-    so within expressions too; the mouth has no other movement while it shows one. What would not
-    end before the shot does is left out. Depends on the shot's seed, its length and PLAYED alone.
+    so within expressions too; the mouth has no other movement while it shows one. Nobody begins
+    what would not end in time; but with AROUND, the shot is cut out of a recording that has so many
+    more frames before and after it, and so may be what somebody does at its ends. Depends on the
+    shot's seed and on the arguments alone.
     """
     rng = np.random.default_rng(seed_of("life", shot.seed))
-    rows = len(shot.aus)
+    rows = around + len(shot.aus) + around
+    shown = range(first, first + len(shot.aus))
     aus, head = np.zeros((rows, len(AUS)), np.float32), np.zeros((rows, 3))
     events = [*played]
     posture = np.zeros(3)
@@ -205,7 +209,8 @@ def live(
         curve = _swell(rise, 0) if stays else _swell(rise, back, hold=hold)
         start = round(moment * fps)
         end = start + len(curve)
-        event = Event(what, first + start, first + start + rise, first + end - 1)
+        at = [first - around + row for row in (start, start + rise, end - 1)]
+        event = Event(what, *(min(max(n, shown[0]), shown[-1]) for n in at))
         shape = np.zeros(len(AUS))
         if what == "blink":
             shape[AUS.index(45)] = rng.uniform(*SHUT)
@@ -215,7 +220,8 @@ def live(
                 shape[AUS.index(au)] = share * size
         if end > rows or (what == "mouth" and any(_overlap(event, other) for other in played)):
             continue
-        events.append(event)
+        if event.first < event.last:
+            events.append(event)
         aus[start:end] += (curve[:, None] * shape).astype(np.float32)
         if what == "head":
             step = _step(rng, posture)
@@ -225,7 +231,9 @@ def live(
                 posture = posture + step
     waves = np.arange(rows)[:, None] / fps / rng.uniform(*SWAYS, 3) + rng.random(3)
     head += np.sin(2 * np.pi * waves) * SWAY
-    return replace(shot, life=Life(aus, head)), sorted(events, key=lambda event: event[1:])
+    kept = slice(around, rows - around)
+    life = Life(aus[kept], head[kept])
+    return replace(shot, life=life), sorted(events, key=lambda event: event[1:])
 
 
 def _moments(rng: np.random.Generator, seconds: float) -> Iterator[tuple[str, float]]:
