@@ -8,6 +8,7 @@ written says whether the truth was used, and what is a stand-in.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mie_x.datasets import standin
+from mie_x.datasets.collection import place
 from mie_x.datasets.sheets import write_sheet
 from mie_x.folds import Person, person
 from mie_x.intervals import (
+    KINDS,
     Interval,
     KeyFrameErrors,
     Spread,
@@ -297,7 +301,7 @@ def _draw(done: Done, inferences: Mapping[str, Inference], *, uses_truth: bool) 
                     found=[Interval(one.inferred.onset, one.inferred.offset,
                                     apex=one.inferred.apex)],
                     truths=[one.cut.truth] if one.cut.told else None,
-                    marks=[("the frame given", one.given, one.given)],
+                    marks=[("the frame given", one.given, one.given), *happening(one.cut)],
                     stand_in=one.cut.clip.stand_in,
                     score="probability of a micro-expression",
                 ),
@@ -305,6 +309,21 @@ def _draw(done: Done, inferences: Mapping[str, Inference], *, uses_truth: bool) 
             )  # fmt: skip
             drawn.append(path.relative_to(done.out).as_posix())
     return drawn
+
+
+def happening(cut: Cut) -> list[timeline.Mark]:
+    """What else happens in CUT, where it is of a stand-in that tells."""
+    try:
+        known = standin.events(place(cut.clip.footage)).get(cut.clip.footage.name, [])
+    except FileNotFoundError:
+        return []
+    return [
+        (event.what, first, last)
+        for event in known
+        for first in [bisect_left(cut.numbers, event.first)]
+        for last in [bisect_right(cut.numbers, event.last) - 1]
+        if event.what not in KINDS and first <= last
+    ]
 
 
 def _report(done: Done, told: Mapping[str, Any]) -> str:

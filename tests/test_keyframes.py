@@ -20,12 +20,12 @@ from torch.nn import functional as F
 
 from mie_x.datasets.collection import MARK
 from mie_x.datasets.footage import Pictures
-from mie_x.datasets.standin import Shot, film
+from mie_x.datasets.standin import Event, Shot, film, write_events
 from mie_x.folds import Person
 from mie_x.intervals import Interval
 from mie_x.records import AUS, Clip, Origin
 from mie_x.report import STAND_IN
-from pipelines.inferred import STOPS, Done, compare, figure, median_spread
+from pipelines.inferred import STOPS, Done, compare, figure, happening, median_spread
 from pipelines.keyframes import keyframes
 from pipelines.labelled import BY_APEX, CUTS, LONGEST, STARTS, Cut, cuts, usual_cut
 from recognizers.key_frames import Epochs, Inferred
@@ -352,6 +352,21 @@ def test_what_mecia_has_to_beat_is_measured_on_the_same_clips_and_frames(done: D
 def test_moved_lips_and_brows_are_found_by_their_flow(done: Done) -> None:
     flown = [row for row in rows_of(done.out / "baselines.csv") if row["method"].startswith("flow")]
     assert all(float(row["iou"]) >= 0.4 for row in flown)  # half strength or more: 8 to 10 of 7
+
+
+def test_what_else_a_stand_in_shows_is_marked_within_the_frames_that_are_looked_at(
+    tmp_path: Path,
+) -> None:
+    film_ = Pictures(
+        "film", tmp_path / "film", {number: f"{number}.png" for number in range(1, 50)}
+    )
+    cut = Cut(clip(11, 17, of=film_), tuple(range(5, 25)))
+    assert happening(cut) == []
+    (tmp_path / MARK).write_text("drawn for a test")
+    shown = [Event("blink", 1, 2, 4), Event("head", 3, 5, 6), Event("micro", 11, 14, 17),
+             Event("mouth", 24, 26, 30), Event("blink", 25, 26, 30)]  # fmt: skip
+    write_events(tmp_path, {"film": shown, "other": [Event("blink", 10, 11, 12)]})
+    assert happening(cut) == [("head", 0, 1), ("mouth", 19, 19)]
 
 
 def test_all_that_is_written_says_that_it_is_of_a_stand_in(done: Done) -> None:
