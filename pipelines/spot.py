@@ -22,7 +22,7 @@ import functools
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +37,7 @@ from mie_x.datasets import EXPORTS, standin
 from mie_x.folds import Person, person
 from mie_x.intervals import KINDS
 from mie_x.records import Clip
+from mie_x.report import STAND_IN
 from mie_x.threads import one_thread
 from pipelines import courses, recordings, spotters
 from pipelines.courses import Look
@@ -171,12 +172,14 @@ def spot(
         protocol = f"weights {loaded.sha256[:12]}"
     if not scored:
         raise ValueError(f"{what[0]}: nothing could be scored; {first_of(failed, left_out)}")
+    learned = list(known.epochs if known else epochs or EPOCHS[recipe])
+    remarks = [*_how_learned(loaded, recipe, learned, kind), *remarks]
     settings = {
         "what": [one.name for one in given] if named is None else [named[0]],
         "protocol": protocol,
         "kind": kind,
         "recipe": recipe,
-        "epochs": list(known.epochs if known else epochs or EPOCHS[recipe]),
+        "epochs": learned,
         "seeds": sorted({one.seed for one in scored}),
         "flow": look.flow,
         "face_every": look.face_every,
@@ -197,12 +200,30 @@ def spot(
     return done
 
 
+def _how_learned(
+    loaded: Loaded | None, recipe: str, epochs: Sequence[int], kind: str
+) -> Iterator[str]:
+    """What a report has to say of the training, a sentence each."""
+    if loaded is not None:
+        stand_in = f": {STAND_IN}" if loaded.stand_in else ""
+        yield f"These weights have learned from {loaded.trained_on}{stand_in}."
+    published = EPOCHS[recipe]
+    other = (
+        ""
+        if tuple(epochs) == published
+        else f", not the recipe's {published[0]} and {published[1]}"
+    )
+    yield f"MEAN by the recipe of the {recipe}: {epochs[0]} and {epochs[1]} epochs{other}."
+    if kind == "macro":
+        yield "MEAN was made for micro-expressions: its use on macro-expressions is ours."
+
+
 def _check_export(export: str, collection: str, way: str) -> None:
     """ValueError unless what is spotted in COLLECTION in this WAY fits the sheet of EXPORT."""
     if export not in EXPORTS:
         raise ValueError(f"no sheet of {export!r} can be written: {', '.join(EXPORTS)}")
     if export != collection:
-        raise ValueError(f"a sheet of {export} holds clips of {export}; give {collection}")
+        raise ValueError(f"a sheet of {export} holds no clips of {collection}; export {collection}")
     if export in SHORT and way != "highest":
         raise ValueError(f"a sheet of {export} has one expression a video; choose highest")
 
