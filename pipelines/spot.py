@@ -139,7 +139,6 @@ def spot(
             raise ValueError(f"no {option} {value!r}: choose from {', '.join(choices)}")
     if not 0 <= p <= 1 or seeds < 1:
         raise ValueError(f"p {p}, {seeds} seeds: p is from 0 to 1, and there is 1 seed or more")
-    (out / "cells").mkdir(parents=True, exist_ok=True)
 
     left_out: list[LeftOut] = []
     failed: list[LeftOut] = []
@@ -321,6 +320,7 @@ def leave_one_out(
     """
     people = [one.recording.subject for one in watched]
     _apart(people)
+    (out / "cells").mkdir(parents=True, exist_ok=True)
     lost: list[LeftOut] = []
     cells: list[tuple[Cell, list[Watched], int, float]] = []
     marks = [one.mark for one in watched]
@@ -479,6 +479,7 @@ def by_weights(
     """GIVEN as LOADED scores them, part by part, no maps kept; and what could not be scored."""
     spotter = loaded.spotter
     assert spotter is not None
+    (out / "cells").mkdir(parents=True, exist_ok=True)
     scored, failed = [], []
     total, before = sum(len(one.numbers) for one in given), 0
     tell = Progress("frames", done=None)

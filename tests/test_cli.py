@@ -116,6 +116,39 @@ def test_bad_input_ends_in_one_sentence(
     assert sorted(path for path in world.rglob("*") if "cache" not in path.parts) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("spot", "{}/nowhere.mp4"), "give --weights"),
+        (("spot", "{}/file", "--weights", "{}/nowhere.safetensors"), "nowhere.safetensors"),
+        (("spot", "{}/file", "--weights", "{}/other.safetensors"), "not a mie-x recognizer"),
+        (("spot", "samm-lv={}/empty"), "no label sheet"),
+        (("spot", "samm-lv={}/empty", "--export", "excel"), "no sheet of 'excel'"),
+        (("spot", "samm-lv={}/empty", "casme-sq={}/empty"), "not two"),
+        (("train-spotter", "{}/file"), "give a collection"),
+        (("keyframes", "{}/faces"), "give --frame"),
+        (("keyframes", "{}/nowhere.mp4", "--frame", "3"), "nowhere.mp4"),
+        (("keyframes", "{}/faces", "--frame", "3"), "no pictures with a number"),
+        (("keyframes", "samm={}/empty", "--start", "peak"), "'peak'"),
+        (("keyframes", "samm={}/empty", "--modules", "I"), "'I'"),
+        (("keyframes", "samm={}/empty", "--frame", "3"), "--start"),
+        (("keyframes", "samm={}/empty"), "no label sheet"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value[:3]),
+)
+def test_what_nobody_could_look_at_is_refused_in_one_sentence(
+    world: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    before = sorted(world.rglob("*"))
+    given = [argument.format(world) for argument in arguments]
+    done = mie_x(*given, "--out", world / "out")
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("Error: ")
+    assert done.stdout == ""
+    assert sorted(world.rglob("*")) == before
+
+
 def test_generate_verify_and_preview_in_a_row(
     world: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
