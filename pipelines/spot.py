@@ -112,8 +112,8 @@ def spot(
     With WEIGHTS of ``train``; without, a collection leave one subject out, with SEEDS networks a
     subject, the first from SEED. RECIPE ("paper"), KIND ("micro") and LOOK are those of WEIGHTS
     where None is given; SMOOTHING and BOUNDS the recipe's. FPS is for what tells no frame rate.
-    Courses are kept in STORE, else in OUT/courses. EPOCHS replace the recipe's, of both steps.
-    EXPORT names a collection whose sheet is to be written.
+    Courses are kept in STORE, else in OUT/courses; with WEIGHTS scores alone are, in OUT. EPOCHS
+    replace the recipe's, of both steps. EXPORT names a collection whose sheet is to be written.
 
     ValueError where options do not go together, nothing could be looked at, or somebody is tested
     whom the weights know. What fails of single videos is in ``Done.failed``.
@@ -131,44 +131,28 @@ def spot(
     kind = kind or (known.kind if known else "micro")
     look = look or (_look_of(loaded) if loaded else Look())
     how = How(way, smoothing or recipe, bounds or recipe, p)
-    for option, value, choices in (
-        ("recipe", recipe, EPOCHS), ("kind", kind, KINDS), ("way", way, WAYS),
-        ("smoothing", how.smoothing, SMOOTHINGS), ("bounds", how.bounds, BOUNDS),
-    ):  # fmt: skip
-        if value not in choices:
-            raise ValueError(f"no {option} {value!r}: choose from {', '.join(choices)}")
-    if not 0 <= p <= 1 or seeds < 1:
-        raise ValueError(f"p {p}, {seeds} seeds: p is from 0 to 1, and there is 1 seed or more")
-
-    left_out: list[LeftOut] = []
-    failed: list[LeftOut] = []
-    remarks: list[str] = []
-    if loaded is None:
+    _check_choices(how, recipe=recipe, kind=kind, seeds=seeds)
+    (out / "cells").mkdir(parents=True, exist_ok=True)
+    if loaded is not None:
+        given, left_out, failed = _given(what, named, fps)
+        remarks = refuse_known(loaded, given)
+        scored, lost = by_weights(loaded, given, out, look=look, workers=workers, device=device)
+        classes = loaded.fitted.classes if known and known.recognizes else ()
+        protocol = f"weights {loaded.sha256[:12]}"
+    else:
         assert named is not None
         gathered = gather(
             *named, kind=kind, look=look, fps=fps, store=store or out / "courses", workers=workers
         )
-        given, classes = gathered.recordings, gathered.classes
-        left_out, failed = gathered.left_out, gathered.failed
+        given, left_out, failed = gathered.recordings, gathered.left_out, gathered.failed
         made, lost, remarks = leave_one_out(
-            gathered.watched, out, classes=classes, recipe=recipe, epochs=epochs,
+            gathered.watched, out, classes=gathered.classes, recipe=recipe, epochs=epochs,
             seeds=range(seed, seed + seeds), workers=workers, device=device,
         )  # fmt: skip
-        failed += lost
-        recognizes = all(cell.recognizes for cell in made)
-        scored = [one for cell in made for one in cell.scored]
+        scored = [one for answered in made for one in answered.scored]
+        classes = gathered.classes if all(answered.recognizes for answered in made) else ()
         protocol = "leave one subject out"
-    else:
-        if named is not None:
-            given, left_out = recordings.of_collection(*named, fps=fps)
-            remarks += refuse_known(loaded, given)
-        else:
-            given, failed = _of_paths(what, fps)
-        assert known is not None
-        scored, lost = by_weights(loaded, given, out, look=look, workers=workers, device=device)
-        failed += lost
-        recognizes, classes = known.recognizes, loaded.fitted.classes
-        protocol = f"weights {loaded.sha256[:12]}"
+    failed = [*failed, *lost]
     if not scored:
         raise ValueError(f"{what[0]}: nothing could be scored; {first_of(failed, left_out)}")
     learned = list(known.epochs if known else epochs or EPOCHS[recipe])
@@ -191,7 +175,7 @@ def spot(
         "trained_stand_in": None if loaded is None else loaded.stand_in,
     }
     done = assess(
-        out, scored, given, settings=settings, classes=classes if recognizes else (), how=how,
+        out, scored, given, settings=settings, classes=classes, how=how,
         marks=known_events(named, given), remarks=remarks, left_out=left_out, failed=failed,
     )  # fmt: skip
     if export is not None:
@@ -237,7 +221,23 @@ def _write_sheet(export: str, folder: Path, clips: Sequence[Clip]) -> None:
     EXPORTS[export](folder, clips)
 
 
-def _of_paths(what: Sequence[str], fps: float | None) -> tuple[list[Recording], list[LeftOut]]:
+def _check_choices(how: How, *, recipe: str, kind: str, seeds: int) -> None:
+    for option, value, choices in (
+        ("recipe", recipe, EPOCHS), ("kind", kind, KINDS), ("way", how.way, WAYS),
+        ("smoothing", how.smoothing, SMOOTHINGS), ("bounds", how.bounds, BOUNDS),
+    ):  # fmt: skip
+        if value not in choices:
+            raise ValueError(f"no {option} {value!r}: choose from {', '.join(choices)}")
+    if not 0 <= how.p <= 1 or seeds < 1:
+        raise ValueError(f"p {how.p}, {seeds} seeds: p is from 0 to 1, and there is 1 seed or more")
+
+
+def _given(
+    what: Sequence[str], named: tuple[str, Path] | None, fps: float | None
+) -> tuple[list[Recording], list[LeftOut], list[LeftOut]]:
+    """The recordings of a collection or of paths, what is none of it, and what cannot be read."""
+    if named is not None:
+        return *recordings.of_collection(*named, fps=fps), []
     found: dict[str, Recording] = {}
     failed = []
     for path in what:
@@ -249,7 +249,7 @@ def _of_paths(what: Sequence[str], fps: float | None) -> tuple[list[Recording], 
         if one.name in found:
             raise ValueError(f"{path}: another is called {one.name!r}; rename one")
         found[one.name] = one
-    return list(found.values()), failed
+    return list(found.values()), [], failed
 
 
 def known_events(
@@ -449,6 +449,8 @@ def refuse_known(loaded: Loaded, given: Iterable[Recording]) -> list[str]:
     alike = {loosely(who): who for who in people}
     corpora = set()
     for one in given:
+        if not one.told:
+            return ["Who is seen here is not known: these weights might have learned from them."]
         who = person(*one.subject)
         if (other := alike.get(loosely(who))) is not None:
             raise ValueError(

@@ -371,6 +371,8 @@ def test_whether_collections_share_people_is_said_where_nobody_knows(
     assert refuse_known(loaded, [other]) == []
     (remark,) = refuse_known(loaded, [recording("s1", [])])
     assert "whether anybody of planted was filmed for samm, too, is not known" in remark
+    (remark,) = refuse_known(loaded, [recording("s1", [], told=False)])
+    assert remark.startswith("Who is seen here is not known")
 
 
 # -- what it is worth ----------------------------------------------------------------------------
