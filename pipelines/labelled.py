@@ -43,9 +43,10 @@ LONGEST = 600  # frames of a clip: 3 s at 200 a second
 
 CUTS = {
     "whole": "all of the footage, up to the expressions before and after",
-    "centred": "twice the mean length of the collection's micro-expressions, the expression as "
-    "central as can be; the paper's, and made by what is to be inferred",
-    "drawn": "as long, the expression anywhere in it",
+    "centred": "twice as long as the collection's micro-expressions are on average, the expression "
+    "as central as can be: the paper's, and made by what is to be inferred",
+    "drawn": "twice as long as the collection's micro-expressions are on average, the expression "
+    "anywhere in it",
 }
 
 
