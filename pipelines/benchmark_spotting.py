@@ -174,7 +174,7 @@ def main(
             / rates[f"{kind}, 1 worker"]
             for kind in kinds
         }
-        wanted = [float(length) for length in lengths.split(",")]
+        wanted = [float(length) for length in lengths.split(",") if length]
         told[f"memory, {kinds[-1]}"] = memory(folder, fitted, kinds[-1], wanted)
     told["load after"] = round(os.getloadavg()[0], 2)
     write_json(out, told)

@@ -58,6 +58,7 @@ Pair = tuple[Gray, Gray] | None
 Made = tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.bool_]]
 
 PAIRS = 16  # that a process works on at a time: half a megabyte, about a second of TV-L1
+IDLE = 300  # s until a worker without work ends, as joblib's; loky's own 10 pass on a slow disk
 PART = 128  # rows of a part: some seconds of work
 SHAPE = (3, 42, 42)
 MAPS, STRENGTH, SEEN, TOLD = "maps.npy", "strength.npy", "seen.npy", "told.json"
@@ -362,7 +363,7 @@ def _in_order(chunks: Iterable[list[Pair]], kind: str, workers: int) -> Iterator
     if workers == 1:
         yield from (_made(chunk, kind) for chunk in chunks)
         return
-    pool = get_reusable_executor(max_workers=workers)
+    pool = get_reusable_executor(max_workers=workers, timeout=IDLE)
     waiting: deque[Any] = deque()
     try:
         for chunk in chunks:
