@@ -95,6 +95,8 @@ def predict(
     apex, Grad-CAM. ValueError, with the path, where the clip cannot be used.
     """
     loaded = weights.load(file)
+    if loaded.spotter is not None and not loaded.spotter.recognizes:
+        raise ValueError(f"{file}: learned to spot and not to tell emotions; see mie-x spot")
     fitted, flow = loaded.fitted, of_training(loaded, flow)
     if picture is not None:
         cams.network_of(fitted)

@@ -21,6 +21,7 @@ from mie_x.records import LABELS, Frames
 from mie_x.report import STAND_IN
 from pipelines.courses import Look, course
 from pipelines.examples import LeftOut
+from pipelines.predict import predict
 from pipelines.recordings import Recording, of_collection
 from pipelines.spot import known_events, leave_one_out, refuse_known, spot
 from pipelines.spotted import (
@@ -328,6 +329,12 @@ def test_weights_tell_how_they_spot(tmp_path: Path, fitted: Fitted) -> None:
     assert weights.load(saved(tmp_path / "w", fitted, SPOTTER)).spotter == SPOTTER
     weights.save(tmp_path / "v", fitted, trained_on="", stand_in=False)
     assert weights.load(tmp_path / "v").spotter is None
+
+
+def test_who_learned_no_emotions_is_not_asked_for_one(tmp_path: Path, fitted: Fitted) -> None:
+    path = saved(tmp_path / "w", fitted, replace(SPOTTER, recognizes=False))
+    with pytest.raises(ValueError, match="w: learned to spot and not to tell emotions"):
+        predict(path, [tmp_path], onset=None, apex=None, flow=None, picture=None)
 
 
 @pytest.mark.parametrize(
