@@ -129,6 +129,20 @@ def split_sources(text: str) -> tuple[str, ...]:
     return tuple(name for name in SOURCES if name in names)
 
 
+def two_counts(text: str) -> str | tuple[int, int]:
+    """Read the value of --epochs of keyframes: a name, or two numbers.
+
+    >>> two_counts("60,10"), two_counts("short")
+    ((60, 10), 'short')
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdigit() for part in parts):
+        return text
+    if len(parts) != 2:
+        raise ValueError(f"--epochs {text}: give two numbers, as 60,10, or a name")
+    return int(parts[0]), int(parts[1])
+
+
 def what_to_make(command: Any) -> Any:
     """Options of every verb that plans: who moves, and how."""
     for option in reversed(
@@ -941,7 +955,14 @@ def _spotting(options: dict[str, Any]) -> dict[str, Any]:
     show_default=True,
     help="Peaks against the whole video, against what was seen so far, or the highest alone.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Networks for each person left out; --weights are one.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 @click.option(
     "--p",
@@ -1014,7 +1035,13 @@ def train_spotter(what: str, out: Path, **options: Any) -> None:
     metavar="NAME",
     help="Of a collection, the frame that is given: third, inside, apex, left or right.",
 )
-@click.option("--cut", metavar="NAME", help="Of a collection: what is looked at of a video.")
+@click.option(
+    "--cut",
+    metavar="NAME",
+    help="Of a collection, what is looked at: whole footage; centred, twice the mean length with "
+    "the expression in the middle (the paper's); drawn, as long, the expression anywhere. Default: "
+    "centred of long videos, else whole.",
+)
 @click.option(
     "--modules",
     multiple=True,
@@ -1025,7 +1052,12 @@ def train_spotter(what: str, out: Path, **options: Any) -> None:
     "--reach", type=click.Choice(["samm", "casme2sq"]), help="Default: of the nearer frame rate."
 )
 @click.option(
-    "--epochs", type=click.Choice(["published", "short"]), default="published", show_default=True
+    "--epochs",
+    default="published",
+    show_default=True,
+    metavar="NAME|N,N",
+    help="published (2000,200), short (100,20), or at most so many in the first round and each "
+    "later one.",
 )
 @click.option(
     "--stop",
@@ -1073,6 +1105,7 @@ def keyframes(what: str, **options: Any) -> None:
         told.setdefault(part, Progress(unit, done=None))(done, total)
 
     with stoppable("finished rounds are kept"), bad_input():
+        options["epochs"] = two_counts(options["epochs"])
         options["device"] = device_named(options["device"])
         done = run(what, progress=progress, **options)
     say_lost(done.left_out, done.failed)

@@ -103,7 +103,7 @@ def keyframes(
     cut: str | None = None,
     modules: Sequence[str] | None = None,
     reach: str | None = None,
-    epochs: str | Epochs = "published",
+    epochs: str | tuple[int, int] = "published",
     stop: str = "unchanged",
     size: int = VIEW,
     margin: float = MARGIN,
@@ -136,10 +136,11 @@ def keyframes(
         ("export", export, [one for one in EXPORTS if one == name]),
     ]  # fmt: skip
     choices += [("modules", module, MODULES) for module in modules or ()]
+    choices += [("epochs", epochs, EPOCHS)] if isinstance(epochs, str) else []
     for of, chosen, known in choices:
         if chosen is not None and chosen not in known:
             raise ValueError(f"{of} {chosen!r}: choose from {', '.join(known) or 'nothing here'}")
-    counts = EPOCHS[epochs] if isinstance(epochs, str) else epochs
+    counts = EPOCHS[epochs] if isinstance(epochs, str) else Epochs(*epochs)
     left_out: list[LeftOut] = []
     if collection is None:
         if frame is None:

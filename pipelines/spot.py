@@ -132,7 +132,6 @@ def spot(
     look = look or (_look_of(loaded) if loaded else Look())
     how = How(way, smoothing or recipe, bounds or recipe, p)
     _check_choices(how, recipe=recipe, kind=kind, seeds=seeds)
-    (out / "cells").mkdir(parents=True, exist_ok=True)
     if loaded is not None:
         given, left_out, failed = _given(what, named, fps)
         remarks = refuse_known(loaded, given)

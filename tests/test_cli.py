@@ -131,6 +131,8 @@ def test_bad_input_ends_in_one_sentence(
         (("keyframes", "{}/faces", "--frame", "3"), "no pictures with a number"),
         (("keyframes", "samm={}/empty", "--start", "peak"), "'peak'"),
         (("keyframes", "samm={}/empty", "--modules", "I"), "'I'"),
+        (("keyframes", "samm={}/empty", "--epochs", "few"), "'few'"),
+        (("keyframes", "samm={}/empty", "--epochs", "1,2,3"), "two numbers"),
         (("keyframes", "samm={}/empty", "--frame", "3"), "--start"),
         (("keyframes", "samm={}/empty"), "no label sheet"),
     ],
