@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,18 @@ def stays_below(name: str) -> bool:
     """
     odd = set(name) & set("\\:\0") or not name.isprintable()
     return not odd and not {"", ".", ".."} & set(name.split("/"))
+
+
+def safe(name: str) -> str:
+    """NAME from outside as that of a file, another for every name: letters, digits and ._- stay.
+
+    >>> safe("samm-lv/006_1"), safe("../x")
+    ('samm-lv+006_1', '+x-d6b96a97')
+    """
+    made = re.sub(r"[^A-Za-z0-9._+-]", "_", name.replace("/", "+"))
+    if made.replace("+", "/") == name and not made.startswith(".") and len(made) <= 80:
+        return made
+    return f"{made.lstrip('.')[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def partial(path: Path) -> Path:

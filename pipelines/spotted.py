@@ -16,9 +16,7 @@ head and mouth. A video that could not be looked at has nothing found: what is t
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +33,7 @@ from mie_x.intervals import Interval, Spread, Video
 from mie_x.markdown import plain, table
 from mie_x.records import LABELS, Clip, Origin
 from mie_x.report import STAND_IN
-from mie_x.whole import write_json, write_text
+from mie_x.whole import safe, write_json, write_text
 from pipelines import timeline
 from pipelines.examples import LeftOut
 from pipelines.progress import counted
@@ -486,18 +484,6 @@ def owner(recording: Recording) -> Person:
     if not recording.told:
         return Person("clips", recording.name)
     return Person(recording.name.partition("/")[0], recording.subject.subject)
-
-
-def safe(name: str) -> str:
-    """NAME from outside as that of a file, another for every name: letters, digits and ._- stay.
-
-    >>> safe("samm-lv/006_1"), safe("../x")
-    ('samm-lv+006_1', '+x-d6b96a97')
-    """
-    made = re.sub(r"[^A-Za-z0-9._+-]", "_", name.replace("/", "+"))
-    if made.replace("+", "/") == name and not made.startswith(".") and len(made) <= 80:
-        return made
-    return f"{made.lstrip('.')[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def rows_of(done: Done) -> Iterator[list[Any]]:

@@ -19,6 +19,7 @@ from mie_x.folds import Person
 from mie_x.intervals import Interval
 from mie_x.records import LABELS, Frames
 from mie_x.report import STAND_IN
+from mie_x.whole import safe
 from pipelines.courses import Look, course
 from pipelines.examples import LeftOut
 from pipelines.predict import predict
@@ -34,7 +35,6 @@ from pipelines.spotted import (
     at_random,
     everywhere,
     mistaken,
-    safe,
 )
 from pipelines.spotters import (
     PLACES,
