@@ -30,6 +30,8 @@ from pipelines.examples import LeftOut
 GAP = 0.1  # s, the step of MEAN's flow
 MISSING = 0.1  # of the frames from the first to the last
 
+MEANS = ("its apex", "before the recording")  # what a repair says that leaves a truth one
+
 CONSTANT = "make its rate constant: ffmpeg -i IN -fps_mode cfr -c:v ffv1 OUT.mkv"
 
 
@@ -55,12 +57,14 @@ class Recording:
 
 
 def of_collection(
-    name: str, root: Path, *, fps: float | None = None
+    name: str, root: Path, *, fps: float | None = None, kind: str | None = None
 ) -> tuple[list[Recording], list[LeftOut]]:
     """The recordings of the collection NAME in ROOT, in the order of its sheet; what is none.
 
     Clips that share footage are the truths of one recording, in the order of their onsets. FPS is
-    the frame rate where the collection tells none. ValueError where two recordings have one name.
+    the frame rate where the collection tells none. Where one KIND alone is looked for, a clip of
+    another that cannot be placed is told in ``odd``, and no truth. ValueError where two recordings
+    have one name.
     """
     films: dict[Footage, list[Clip]] = {}
     for clip in COLLECTIONS[name].read(root):
@@ -70,7 +74,7 @@ def of_collection(
     for footage, clips in films.items():
         key = f"{clips[0].origin.corpus}/{footage.name}"
         try:
-            found.append(_recording(key, footage, clips, fps))
+            found.append(_recording(key, footage, clips, fps, kind))
         except (ValueError, OSError) as error:
             left_out.append(LeftOut(key, " ".join(str(error).split())))
     _once(recording.name for recording in found)
@@ -85,11 +89,20 @@ def _once(names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def _recording(name: str, footage: Footage, clips: Sequence[Clip], fps: float | None) -> Recording:
+def _recording(
+    name: str, footage: Footage, clips: Sequence[Clip], fps: float | None, kind: str | None
+) -> Recording:
     """ValueError with the reason where it cannot be used."""
+    if not len(footage.numbers):
+        raise ValueError(clips[0].problem or "no frames")
+    truths, odd = [], []
     for clip in clips:
-        if clip.problem:
-            raise ValueError(f"{clip.origin.clip}: {clip.problem}")
+        try:
+            truths.append(_truth(clip))
+        except ValueError as error:
+            if kind in (None, clip.kind):
+                raise
+            odd.append(str(error))
     people = {person(clip.origin.corpus, clip.origin.subject) for clip in clips}
     if len(people) > 1:
         raise ValueError(f"its clips are of {' and '.join(sorted(who.subject for who in people))}")
@@ -99,7 +112,12 @@ def _recording(name: str, footage: Footage, clips: Sequence[Clip], fps: float | 
     if len(rates) > 1:
         raise ValueError(f"its clips tell of {' and '.join(map(str, rates))} frames a second")
     rate = float(rates.pop() or 0)
-    odd = [*_looked_at(footage, rate)]
+    odd += _looked_at(footage, rate)
+    odd += [
+        f"{clip.origin.clip}: all of its video, so that finding it says little"
+        for clip in clips
+        if _all_of_it(clip)
+    ]
     odd += [f"{c.origin.clip}: {what}" for c in clips for what in (*c.repaired, *c.odd)]
     return Recording(
         name,
@@ -107,18 +125,32 @@ def _recording(name: str, footage: Footage, clips: Sequence[Clip], fps: float | 
         footage,
         footage.numbers,
         rate,
-        tuple(sorted((_truth(clip) for clip in clips), key=lambda one: (one.first, one.last))),
+        tuple(sorted(truths, key=lambda one: (one.first, one.last))),
         stand_in=any(clip.stand_in for clip in clips),
         odd=tuple(odd),
     )
 
 
+def _all_of_it(clip: Clip) -> bool:
+    """Whether CLIP has no frame before its onset, nor after its offset."""
+    return (clip.onset, clip.offset) == (clip.footage.numbers[0], clip.footage.numbers[-1])
+
+
 def _truth(clip: Clip) -> Interval:
-    """CLIP by positions in its footage; its last is the last frame that is there."""
-    if clip.onset is None or clip.offset is None:
-        raise ValueError(f"{clip.origin.clip}: its onset or offset is not told")
+    """CLIP by positions in its footage; its last is the last frame that is there.
+
+    An offset that was not annotated may be the apex, as in MEAN, and an onset before the recording
+    its first frame; any other guess of a reader is no truth.
+    """
+    if clip.problem or clip.onset is None or clip.offset is None:
+        raise ValueError(f"{clip.origin.clip}: {clip.problem or 'its onset or offset is not told'}")
+    for repair in clip.repaired:
+        if repair.startswith(("onset", "offset")) and not any(rule in repair for rule in MEANS):
+            raise ValueError(f"{clip.origin.clip}: {repair}")
     numbers = clip.footage.numbers
     coded = clip.apex is not None and clip.apex_from == "coded"
+    if _all_of_it(clip) and not coded:
+        raise ValueError(f"{clip.origin.clip}: all of its video, without an apex: nothing is coded")
     return Interval(
         bisect_left(numbers, clip.onset),
         bisect_right(numbers, clip.offset) - 1,
@@ -131,21 +163,23 @@ def _truth(clip: Clip) -> Interval:
 def of_path(path: Path, *, fps: float | None) -> Recording:
     """The video file, or folder of frames, at PATH, of which nothing is known.
 
-    FPS overrides what a video tells; a folder tells nothing. ValueError, naming PATH, where it
-    cannot be used.
+    FPS overrides what a video tells, as that of a quick camera played slowly, and ``odd`` says so;
+    a folder tells nothing. ValueError, naming PATH, where it cannot be used.
     """
     name = path.absolute().name
     footage = footage_at(path, name)
     if not footage.numbers:
         raise ValueError(f"{path}: no pictures with a number in their names")
-    if fps is None and isinstance(footage, Video):
-        fps = footage.fps
+    told = footage.fps if isinstance(footage, Video) else None
+    fps = told if fps is None else fps
     if fps is None:
         raise ValueError(f"{path}: its frames a second are not told; give --fps")
     try:
         odd = _looked_at(footage, fps)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    if told is not None and told != fps:
+        odd.append(f"taken for {fps:g} frames a second, not its own {told:g}")
     return Recording(
         name,
         Person("", str(path)),

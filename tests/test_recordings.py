@@ -184,6 +184,30 @@ def test_clips_of_a_collection_of_short_films_are_a_recording_each(tmp_path: Pat
     assert left_out == []
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("s1,c1,c,10,,,40,,,,", "c1: offset '' is not annotated: frame 60 taken"),
+        ("s1,c1,c,,,20,40,,,,", "c1: onset '' is not annotated: frame 1 taken"),
+        ("s1,c1,c,1,,60,40,,,,", "c1: all of its video, without an apex: nothing is coded"),
+    ],
+)
+def test_what_a_reader_takes_for_want_of_a_number_is_no_truth(
+    tmp_path: Path, row: str, reason: str
+) -> None:
+    folder(tmp_path / "c", range(1, 61))
+    found, (lost,) = read(tmp_path, row, "s1,c2,c,30,35,40,40,,,,")
+    assert (found, lost.reason) == ([], reason)
+
+
+def test_a_clip_of_another_kind_that_cannot_be_placed_costs_no_recording(tmp_path: Path) -> None:
+    folder(tmp_path / "c", range(1, 61))
+    assert read(tmp_path, "s1,c1,c,10,,,40,,,,macro", "s1,c2,c,30,35,40,40,,,,micro")[0] == []
+    (one,), left_out = of_collection("clips", tmp_path, kind="micro")
+    assert (one.truths, left_out) == ((Interval(29, 39, apex=34),), [])
+    assert "c1: offset '' is not annotated: frame 60 taken" in one.odd
+
+
 def test_recordings_of_a_stand_in_say_so(tmp_path: Path) -> None:
     folder(tmp_path / "c", range(1, 41))
     (tmp_path / MARK).touch()
@@ -200,7 +224,8 @@ def test_a_video_tells_its_frame_rate_and_nothing_of_what_is_in_it(tmp_path: Pat
     assert (one.name, one.subject) == ("v.mkv", Person("", str(tmp_path / "v.mkv")))
     assert (one.fps, list(one.numbers)) == (25.0, [1, 2, 3, 4, 5, 6])
     assert (one.truths, one.told, one.stand_in, one.odd) == ((), False, False, ())
-    assert of_path(tmp_path / "v.mkv", fps=200).fps == 200  # a high-speed camera's, played slowly
+    slow = of_path(tmp_path / "v.mkv", fps=200)  # a high-speed camera's, played slowly
+    assert (slow.fps, slow.odd) == (200, ("taken for 200 frames a second, not its own 25",))
 
 
 def test_a_folder_of_frames_needs_a_frame_rate(tmp_path: Path) -> None:
