@@ -23,6 +23,10 @@ until every frame has a label (Algorithm 1). What is printed as ``while -1 not i
   they are not labelled (one drawn clip of 32 frames, 48 px); now none;
 - where identification is not learned, homogeneous is what the annotation says alone.
 
+The apex is the paper's: the frame with the largest annotation. By then all frames found are learned
+as 1, and nearly all are scored so, however much moves in them: which score is the largest says
+little, and the apex is far off for that reason.
+
 Random choices depend on the seed, the round, the epoch and the batch, as in ``training``: where
 a computation was stopped and went on is nothing to its result.
 """
@@ -31,8 +35,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +54,7 @@ from mie_x.flow import Gray, gray
 from mie_x.intervals import clip_iou
 from mie_x.records import Frames
 from mie_x.resumable import refill, save_state
+from recognizers import backbones, mecia, training
 from recognizers.backbones import pretrained_on
 from recognizers.mecia import (
     ENOUGH,
@@ -65,6 +74,7 @@ UNLABELLED = -2
 
 STILL = 2  # rounds in a row that change nothing, and it ends
 AT_ONCE = 128  # frames that are scored together
+LIBRARIES = ("numpy", "torch", "torchvision")
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -282,13 +292,17 @@ def overlap(found: Inferred, truth: tuple[int, int]) -> str:
 def random_iou(length: int, frame: int, truth: tuple[int, int]) -> float:
     """Mean IoU with TRUTH where any onset up to FRAME, any offset from it are equally likely. Ours.
 
-    >>> round(12 * random_iou(3, 1, (1, 1)))  # (1 + 1/2 + 1/2 + 1/3) / 4
+    Neither is an end of the clip: MECIA, too, is told that both ends are neutral.
+
+    >>> round(12 * random_iou(5, 2, (2, 2)))  # (1 + 1/2 + 1/2 + 1/3) / 4
     7
     """
     onset, offset = truth
-    if not 0 <= onset <= frame <= offset < length:
-        raise ValueError(f"frame {frame} of {length} is not from {onset} to {offset}")
-    first, last = np.arange(frame + 1)[:, None], np.arange(frame, length)
+    if not 1 <= onset <= frame <= offset < length - 1:
+        raise ValueError(
+            f"frame {frame} of {length} is not from {onset} to {offset}, between both ends"
+        )
+    first, last = np.arange(1, frame + 1)[:, None], np.arange(frame, length - 1)
     both = np.minimum(last, offset) - np.maximum(first, onset) + 1
     either = np.maximum(last, offset) - np.minimum(first, onset) + 1
     return float((both / either).mean())
@@ -377,7 +391,7 @@ class Round(NamedTuple):
     """What happened in a round: reach, epochs, mean loss of the last, number of frames learned.
 
     ``agreed`` is the share of these that are then scored as they are labelled: below 1 where
-    the epochs were too few.
+    the epochs were too few. ``seconds`` are those in which it learned and scored.
     """
 
     reach: int
@@ -385,6 +399,7 @@ class Round(NamedTuple):
     loss: float
     frames: int
     agreed: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -461,6 +476,7 @@ def infer(
             "enough": enough, "rate": rate, "batch": batch, "truths": truths,
             "network": type(network).__name__, "pretrained on": pretrained_on(network),
             "clips": _fingerprint(clips), "device": torch.device(device).type,
+            "code_sha256": _code_sha256(), "libraries": {name: version(name) for name in LIBRARIES},
         }  # fmt: skip
         network.to(device)
         frames = torch.from_numpy(np.concatenate([clip.frames for clip in clips])).to(device)
@@ -469,6 +485,7 @@ def infer(
             start, log = _resumed(checkpoint, network, start, modules, classes, told)
 
         def predict(state: State) -> Sequence[Scores]:
+            began = time.perf_counter()
             known = torch.from_numpy(np.concatenate(state.labels)).to(device)
             given = known != UNLABELLED
             number = state.number + 1
@@ -479,7 +496,8 @@ def infer(
             )  # fmt: skip
             scores = scored(network, frames, lengths, identified="I" in modules)
             agreed = _agreed(state.labels, scores)
-            log.append(Round(REACHES[reach](number), done, loss, int(given.sum()), agreed))
+            seconds = round(time.perf_counter() - began, 3)
+            log.append(Round(REACHES[reach](number), done, loss, int(given.sum()), agreed, seconds))
             return scores
 
         if progress is not None:
@@ -629,6 +647,13 @@ def _fingerprint(clips: Sequence[MarkedClip]) -> str:
         digest.update(f"{clip.frames.shape} {clip.frame} {clip.category}".encode())
         digest.update(clip.frames.tobytes())
     return digest.hexdigest()
+
+
+@functools.cache
+def _code_sha256() -> str:
+    """Of our modules that decide what is inferred, beside the network that is built."""
+    own = (backbones, mecia, training, sys.modules[__name__])
+    return hashlib.sha256("".join(map(inspect.getsource, own)).encode()).hexdigest()
 
 
 def _save(

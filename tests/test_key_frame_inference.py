@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mie_x.intervals import clip_iou
+from mie_x.resumable import ENTRY, save_state
 from recognizers.key_frames import (
     EPOCHS,
     MODULES,
@@ -29,6 +32,7 @@ from recognizers.key_frames import (
     Inferred,
     Labels,
     MarkedClip,
+    Round,
     Scores,
     State,
     around,
@@ -295,10 +299,13 @@ def test_intervals_that_do_not_meet_have_no_floor() -> None:
         overlap(Inferred(1, 1, 2), (3, 7))
 
 
-def test_the_random_mean_is_over_all_intervals_that_hold_the_frame() -> None:
-    # [1], [0, 1], [1, 2], [0, 2] with a truth of [1]: 1, 1/2, 1/2, 1/3
-    assert random_iou(3, 1, (1, 1)) == pytest.approx(7 / 12)
-    assert random_iou(2, 0, (0, 1)) == pytest.approx((1 / 2 + 1) / 2)
+def test_the_random_mean_is_over_all_intervals_that_hold_the_frame_and_neither_end() -> None:
+    # [2], [1, 2], [2, 3], [1, 3] with a truth of [2]: 1, 1/2, 1/2, 1/3
+    assert random_iou(5, 2, (2, 2)) == pytest.approx(7 / 12)
+    assert random_iou(4, 1, (1, 2)) == pytest.approx((1 / 2 + 1) / 2)
+    assert random_iou(3, 1, (1, 1)) == 1  # both ends are neutral: nothing is left to chance
+    with pytest.raises(ValueError, match="frame 1 of 3 is not from 1 to 2, between both ends"):
+        random_iou(3, 1, (1, 2))
     with pytest.raises(ValueError, match="frame 2 of 9 is not from 3 to 5"):
         random_iou(9, 2, (3, 5))
 
@@ -394,12 +401,17 @@ def ious(inference: Inference, truths: Sequence[tuple[int, int]] = TRUTHS) -> li
     ]
 
 
+def untimed(inference: Inference) -> list[Round]:
+    """What happened, whatever the hour."""
+    return [row._replace(seconds=0) for row in inference.log]
+
+
 def same(one: Inference, other: Inference) -> bool:
     """Whether answers, scores and weights are the same to the bit."""
     pairs = zip(one.scores, other.scores, strict=True)
     first, second = one.network.state_dict(), other.network.state_dict()
     return (
-        (one.inferred, one.log) == (other.inferred, other.log)
+        (one.inferred, untimed(one)) == (other.inferred, untimed(other))
         and all((a == b).all() for mine, yours in pairs for a, b in zip(mine, yours, strict=True))
         and all(torch.equal(first[name], second[name]) for name in first)
     )
@@ -462,6 +474,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path, module
     assert len(told) == len(whole.log) + 2
     again = found(**options, checkpoint=path)
     assert same(again, whole)  # nothing is left to do
+    assert again.log == resumed.log  # the seconds, too, of rounds before
+    assert all(row.seconds > 0 for row in again.log)
 
 
 def test_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:
@@ -472,6 +486,19 @@ def test_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:
         found(**options, seed=1)
     with pytest.raises(ValueError, match=r"another computation \(clips"):
         found(CLIPS[:3], **options)
+
+
+def test_a_checkpoint_of_other_libraries_or_code_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key_frames.safetensors"
+    options: dict[str, Any] = {"epochs": Epochs(2, 1), "checkpoint": path}
+    found(**options)
+    with safe_open(path, framework="pt") as file:
+        told = json.loads(file.metadata()[ENTRY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name, before in (("libraries", {"torch": "1"}), ("code_sha256", "0" * 64)):
+        save_state(path, tensors, settings=told["settings"] | {name: before}, progress={})
+        with pytest.raises(ValueError, match=rf"another computation \({name}"):
+            found(**options)
 
 
 def test_what_is_not_among_the_modules_is_not_learned() -> None:
@@ -517,7 +544,7 @@ def test_mecia_net_itself_finds_when_a_blob_moved() -> None:
 def test_with_the_truth_the_rounds_end_as_the_paper_s_do() -> None:
     with_truth, without = found(truths=TRUTHS), found()
     assert len(with_truth.log) < len(without.log)
-    assert with_truth.log == without.log[: len(with_truth.log)]
+    assert untimed(with_truth) == untimed(without)[: len(with_truth.log)]
 
 
 def test_a_clip_is_seen_small_and_grey() -> None:
