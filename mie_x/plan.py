@@ -21,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mie_x.cells import inert
 from mie_x.records import AUS, LABELS, Aus, Motion, Origin
 from mie_x.whole import whole
 
@@ -276,17 +277,11 @@ def _spread(plan: pa.Table) -> pa.Table:
             for frame in range(frames):
                 columns |= _by_au(f"frame{frame}", values.flatten()[frame::frames])
         else:
-            columns[name] = _inert(values) if values.type == pa.string() else values
+            columns[name] = values
+            if values.type == pa.string():
+                texts = [text and inert(text) for text in values.to_pylist()]
+                columns[name] = pa.array(texts, pa.string())
     return pa.table(columns)
-
-
-def _inert(texts: pa.Array) -> pa.Array:
-    """TEXTS that no spreadsheet takes for a formula."""
-    starts = tuple("=+-@\t\r'")
-    return pa.array(
-        [f"'{text}" if text and text.startswith(starts) else text for text in texts.to_pylist()],
-        pa.string(),
-    )
 
 
 def _by_au(name: str, vectors: pa.Array) -> dict[str, pa.Array]:

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mie_x.cells import as_it_was, inert
 from mie_x.folds import person
 from mie_x.markdown import plain, table
 from mie_x.records import LABELS
@@ -583,7 +584,7 @@ def write_predictions(report: Report, path: Path) -> None:
     for row in report.rows:
         truth, predicted = report.classes[row.truth], report.classes[row.predicted]
         told = [row.key, row.corpus, row.subject, truth, predicted, row.fold]
-        writer.writerow([*map(_inert, told), row.seed, *(row.scores or ())])
+        writer.writerow([*map(inert, told), row.seed, *(row.scores or ())])
     write_text(path, file.getvalue())
 
 
@@ -597,7 +598,7 @@ def read_predictions(path: Path) -> Report:
             scored = len(next(lines)) > len(Prediction._fields) - 1
             rows = []
             for line in lines:
-                key, corpus, subject, truth, predicted, fold = map(_as_it_was, line[:6])
+                key, corpus, subject, truth, predicted, fold = map(as_it_was, line[:6])
                 scores = tuple(map(float, line[7:])) if scored else None
                 classes = names[truth], names[predicted]
                 rows.append(Prediction(key, corpus, subject, *classes, fold, int(line[6]), scores))
@@ -609,14 +610,6 @@ def read_predictions(path: Path) -> Report:
         return _report(told, rows)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(tuple("=+-@\t\r'")) else text
-
-
-def _as_it_was(text: str) -> str:
-    return text.removeprefix("'")
 
 
 def markdown(

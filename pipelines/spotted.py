@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mie_x import __version__, intervals
+from mie_x.cells import inert
 from mie_x.folds import Person
 from mie_x.intervals import Interval, Spread, Video
 from mie_x.markdown import plain, table
@@ -495,20 +496,15 @@ def rows_of(done: Done) -> Iterator[list[Any]]:
         for n, (interval, threshold) in enumerate(spotted.found):
             at = (interval.first, interval.apex, interval.last)
             yield [
-                *map(_inert, (recording.name, corpus, subject)),
+                *map(inert, (recording.name, corpus, subject)),
                 one.seed,
                 *("" if place is None else numbers[place] for place in at),
                 *("" if place is None else f"{place / recording.fps:.3f}" for place in at),
                 f"{interval.score:.6g}",
                 f"{threshold:.6g}",
-                "" if interval.label is None else _inert(done.classes[interval.label]),
+                "" if interval.label is None else inert(done.classes[interval.label]),
                 "" if spotted.right is None else int(spotted.right[n]),
             ]
-
-
-def _inert(text: str) -> str:
-    """TEXT that no spreadsheet runs as a formula."""
-    return f"'{text}" if text.startswith(tuple("=+-@\t\r'")) else text
 
 
 def write(done: Done, marks: Mapping[str, Sequence[Mark]], how: How) -> None:

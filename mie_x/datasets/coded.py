@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mie_x import __version__
+from mie_x.cells import inert
 from mie_x.datasets.footage import below
 from mie_x.datasets.sheets import find_sheets, write_sheet
 from mie_x.records import LABELS, Clip
@@ -41,7 +42,7 @@ def text(clip: Clip, cell: str) -> str:
     """CELL, of CLIP, as it is to be written; ValueError where no reader would give it back."""
     if cell != cell.strip() or cell.startswith("'") or _BREAKS.search(cell):
         raise refuse(clip, f"{cell[:60]!r} is no text that a cell can hold")
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
+    return inert(cell)
 
 
 def numbers(clip: Clip, *, untold: object, least: int = 1) -> list[object]:
