@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,25 +35,23 @@ def safe(name: str) -> str:
     return f"{made.lstrip('.')[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def partial(path: Path) -> Path:
-    """The name of PATH until it is whole."""
-    return path.with_name(path.name + ".partial")
-
-
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give another name to write PATH under; it gets its own when the block ends without error.
 
-    Its bytes are on the disk before its name says that they are. After an error nothing is left.
+    Its bytes are on the disk before its name says that they are. After an error nothing is left;
+    what a writer that was killed leaves ends in ".partial". No two writers have the same name: of
+    those that write PATH together, the last to end is there, whole.
     """
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        yield partial(path)
-        with partial(path).open("rb+") as file:
+        yield partial
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
+        partial.replace(path)
     except BaseException:
-        partial(path).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
-    partial(path).replace(path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

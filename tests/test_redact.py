@@ -221,8 +221,11 @@ WRITTEN = (
 """What a redaction writes anew, in order; not every format has all of it."""
 
 
-def test_a_redaction_stopped_at_any_file_is_gone_on_with(dataset: Path, tmp_path: Path) -> None:
+def test_a_redaction_stopped_at_any_file_is_gone_on_with(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder in the place of a file's unfinished form stops it: what comes before is done."""
+    monkeypatch.setattr("secrets.token_hex", lambda _: "drawn")  # so that the place is known
     untouched = copied(dataset, tmp_path / "untouched")
     redact(dataset, WHO)
     expected = {
@@ -235,9 +238,9 @@ def test_a_redaction_stopped_at_any_file_is_gone_on_with(dataset: Path, tmp_path
     for name in stops:
         shutil.rmtree(dataset)
         copied(untouched, tmp_path)  # to the same place, which the lists name
-        block = dataset / f"{name}.partial"
+        block = dataset / f"{name}.drawn.partial"
         block.mkdir()
-        with pytest.raises(OSError, match=f"{name}.partial"):
+        with pytest.raises(OSError, match=f"{name}.drawn.partial"):
             redact(dataset, WHO)
         with pytest.raises(ValueError, match="no finished dataset"):
             manifest.read_manifest(dataset)
@@ -254,7 +257,7 @@ def test_a_redaction_stopped_at_any_file_is_gone_on_with(dataset: Path, tmp_path
 def test_left_over_files_of_a_stopped_redaction_go_too(dataset: Path) -> None:
     format = manifest.read_manifest(dataset)["settings"]["format"]
     first = record_paths(dataset, format)[0]
-    left_over = first.with_name(first.name + ".partial")
+    left_over = first.with_name(first.name + ".0123abcd.partial")
     shutil.copy(first, left_over)
     redact(dataset, WHO)
     assert not left_over.exists()
