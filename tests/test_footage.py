@@ -384,6 +384,29 @@ def test_an_mp4_cut_short_behind_its_index_is_told_by_its_length(tmp_path: Path)
         len(Video("c", path).numbers)
 
 
+def test_what_an_edit_list_cuts_off_is_no_frame(tmp_path: Path) -> None:
+    """60 frames, copied from the 11th on as ffmpeg -ss -c copy does: the first 10 go with it, and
+    a list that says from where to show."""
+    frames = [np.full((48, 64, 3), 4 * level, np.uint8) for level in range(60)]
+    record(tmp_path / "long.mp4", frames)
+    path = tmp_path / "c.mp4"
+    with av.open(str(tmp_path / "long.mp4")) as long, av.open(str(path), "w") as file:
+        (given,) = long.streams.video
+        stream = file.add_stream_from_template(given)
+        for packet in long.demux(given):
+            if packet.dts is not None:
+                assert packet.pts is not None
+                start = round(10 / 25 / packet.time_base)
+                packet.pts, packet.dts = packet.pts - start, packet.dts - start
+                packet.stream = stream
+                file.mux(packet)
+    video = Video("c", path)
+    shown = [round(float(frame.mean()) / 4) for frame in video.frames(video.numbers)]
+    assert shown == list(range(10, 60))
+    assert video.numbers == range(1, 51)
+    assert (video.fps, video.uneven) == (25, "")
+
+
 def test_sound_that_goes_on_after_the_last_frame_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "c.mkv"
     with av.open(str(path), "w") as file:

@@ -200,7 +200,8 @@ class Video:
                 end_of_all = max(end_of_all, till)
                 if packet.stream.index == stream.index and packet.size > 0:
                     end = max(end, till)
-                    times.append(packet.pts)
+                    if not packet.is_discard:  # else an edit list cuts it off: it is not shown
+                        times.append(packet.pts)
                 if len(times) > MAX_FRAMES:
                     raise Unreadable(f"{self.path}: more than {MAX_FRAMES:,} frames; cut it up")
             two = 2 * end / max(1, len(times))  # frames: the last one's time is not always told
