@@ -33,7 +33,7 @@ from joblib import Parallel, delayed
 
 import recognizers
 from mie_x import folds
-from mie_x.datasets import EXPORTS, standin
+from mie_x.datasets import EXPORTS, coded, standin
 from mie_x.folds import Person, person
 from mie_x.intervals import KINDS
 from mie_x.records import Clip
@@ -211,13 +211,9 @@ def _check_export(export: str, collection: str, way: str) -> None:
 
 
 def _write_sheet(export: str, folder: Path, clips: Sequence[Clip]) -> None:
-    """Write CLIPS to FOLDER, in place of an earlier call's."""
     if export in SHORT:  # their sheets tell no class but that of the emotion's own word
         clips = [replace(clip, label=None) for clip in clips]
-    folder.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
-    EXPORTS[export](folder, clips)
+    coded.write(folder, EXPORTS[export], clips)
 
 
 def _check_choices(how: How, *, recipe: str, kind: str, seeds: int) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mie_x import __version__
-from mie_x.datasets import COLLECTIONS, EXPORTS
+from mie_x.datasets import COLLECTIONS, EXPORTS, coded
 from mie_x.datasets.casme_sq import FILMS
 from mie_x.datasets.footage import Pictures, Video
 from mie_x.datasets.sheets import tables
@@ -87,12 +87,12 @@ def test_what_was_written_is_read(layout: str) -> None:
         TEXT,
         st.sampled_from(["micro", "macro"]),
     )
-    def holds(keys: list[int], coded: bool, emotion: str, aus: str, kind: str) -> None:
+    def holds(keys: list[int], has_apex: bool, emotion: str, aus: str, kind: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             given_ = clip(layout, Path(folder), aus=aus)
             onset, apex, offset = keys
             given_ = replace(given_, onset=onset, apex=apex, offset=offset)
-            if not coded:
+            if not has_apex:
                 given_ = replace(given_, apex=(onset + offset) // 2, apex_from="middle")
             if layout != "samm-lv":
                 given_ = replace(given_, emotion=emotion, label=LABEL_OF[emotion])
@@ -141,6 +141,45 @@ def test_a_sheet_that_is_there_stays_as_it_is(layout: str, tmp_path: Path) -> No
     with pytest.raises(ValueError, match="there already; give a folder without a sheet"):
         EXPORTS[layout](tmp_path, [])
     assert path.read_bytes() == before and [path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_sheet_takes_the_place_of_the_one_written_before_and_of_nothing_else(
+    layout: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out" / "sheet"
+    one, other = clip(layout, tmp_path), clip(layout, tmp_path, offset=8)
+    film(one)
+    empty = coded.write(folder, EXPORTS[layout], [])
+    (folder / "notes.txt").write_text("mine")
+    path = coded.write(folder, EXPORTS[layout], [one])
+    first = path.read_bytes()
+    with pytest.raises(ValueError, match="in order"):
+        coded.write(folder, EXPORTS[layout], [replace(one, onset=6)])
+    assert path.read_bytes() == first
+    assert coded.write(folder, EXPORTS[layout], [other]) == path == empty
+    assert path.read_bytes() != first and (folder / "notes.txt").read_text() == "mine"
+    assert {file.name for file in folder.iterdir()} == {path.name, "notes.txt"}
+    assert [file.name for file in folder.parent.iterdir()] == ["sheet"]
+
+
+def test_clips_that_people_told_stay_where_a_sheet_is_to_be_written(tmp_path: Path) -> None:
+    own = "subject,clip,path,onset,offset,coded by\nann,c01,frames/ann/c01,2,9,Bea\n"
+    (tmp_path / "clips.csv").write_text(own)
+    with pytest.raises(ValueError, match="there already, and nothing says that it is a machine's"):
+        coded.write(tmp_path, EXPORTS["clips"], [clip("clips", tmp_path)])
+    assert (tmp_path / "clips.csv").read_text() == own
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "by", [coded.BY_MACHINE, coded.KEY_FRAMES, f"{coded.KEY_FRAMES}; stopped by the truth"]
+)
+def test_a_row_says_what_of_it_a_machine_has_coded(layout: str, by: str, tmp_path: Path) -> None:
+    path = EXPORTS[layout](tmp_path, [clip(layout, tmp_path)], by=by)
+    row = next(iter(tables(path)))[1][-1]
+    assert row[-1] == by and coded.by_machine(row) == [by]
+    assert "emotion, class and AUs as the collection has them" in coded.KEY_FRAMES
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

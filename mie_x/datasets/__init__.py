@@ -9,14 +9,13 @@ layout, quirks included, so that all that is built on a collection runs without 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from mie_x.datasets import casme2, casme_sq, flow_images, own_clips, samm, samm_lv
 from mie_x.datasets.casme2 import CASME2
 from mie_x.datasets.casme3 import CASME3
 from mie_x.datasets.casme_sq import CASME_SQ
 from mie_x.datasets.ckplus import CKPLUS
+from mie_x.datasets.coded import Export
 from mie_x.datasets.collection import Collection
 from mie_x.datasets.dfme import DFME
 from mie_x.datasets.megc2019 import MEGC2019
@@ -25,7 +24,6 @@ from mie_x.datasets.own_clips import CLIPS
 from mie_x.datasets.samm import SAMM
 from mie_x.datasets.samm_lv import SAMM_LV
 from mie_x.datasets.smic import HS, NIR, VIS
-from mie_x.records import Clip
 
 COLLECTIONS: dict[str, Collection] = {
     "casme2": CASME2,
@@ -43,7 +41,7 @@ COLLECTIONS: dict[str, Collection] = {
     "clips": CLIPS,
 }
 
-EXPORTS: dict[str, Callable[[Path, Sequence[Clip]], Path]] = {
+EXPORTS: dict[str, Export] = {
     "casme2": casme2.write_coded,
     "casme-sq": casme_sq.write_coded,
     "samm": samm.write_coded,

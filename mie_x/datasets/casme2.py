@@ -74,7 +74,7 @@ def _rows(root: Path) -> Iterator[Clip]:
         )
 
 
-def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE) -> Path:
     """Write CLIPS as a sheet of CASME II's layout to ROOT; its path: see ``coded``.
 
     The sheet holds micro-expressions alone, subjects like ``sub01``, clips whose frames lie in
@@ -93,7 +93,7 @@ def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
             raise coded.refuse(clip, f"CASME II's subjects are {subject_name(number)!r}")
         texts = [coded.text(clip, cell) for cell in (number, name, clip.aus, clip.emotion)]
         lines.append([*texts[:2], None, *coded.numbers(clip, untold="/"), None, *texts[2:]])
-        lines[-1].append(coded.byline([clip]))
+        lines[-1].append(coded.byline([clip], by))
     return coded.write_new(root, "CASME2-coding-mie-x.xlsx", {"Sheet1": lines}, *SHEETS)
 
 

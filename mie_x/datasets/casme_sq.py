@@ -158,7 +158,7 @@ def _places(frames: Path) -> dict[Video, str]:
     return places
 
 
-def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE) -> Path:
     """Write CLIPS as a sheet of CAS(ME)^2's layout to ROOT; its path: see ``coded``.
 
     Every row tells its video's path, so that there are no naming rules. A clip's name has a ``_``,
@@ -182,7 +182,7 @@ def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
         valence = OTHERS if clip.label is None else valences[clip.label]
         lines.append([int(video[0]), texts[0], onset, apex, offset, texts[1], valence])
         lines[-1] += [f"{clip.kind}-expression", texts[2], len(clip.numbers) or None, texts[3]]
-        lines[-1].append(coded.byline([clip]))
+        lines[-1].append(coded.byline([clip], by))
     name = "CAS(ME)^2code_final(mie-x).xlsx"
     return coded.write_new(root, name, {"CASFEcode_final": lines}, *SHEETS)
 

@@ -4,7 +4,7 @@
 sheet and the footage are the clips that were given: origin, key frames, emotion, class, AUs, kind.
 What the layout cannot hold is refused, or said in the docstring of the function.
 
-- Every row says in its last column that a machine coded it, and whether that is of a STAND-IN:
+- Every row says in its last column what of it a machine coded, and whether that is of a STAND-IN:
   sheets are sorted and cut by those who hand them on. Where the original has lines above its
   header, the first says so too; elsewhere others' tools want the header, or the rows, at once.
 - An apex that was not coded (``apex_from``) is written as not annotated: the reader takes the
@@ -15,22 +15,69 @@ What the layout cannot hold is refused, or said in the docstring of the function
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mie_x import __version__
 from mie_x.cells import inert
 from mie_x.datasets.footage import below
-from mie_x.datasets.sheets import find_sheets, write_sheet
+from mie_x.datasets.sheets import find_sheets, tables, write_sheet
 from mie_x.records import LABELS, Clip
 
 _BREAKS = re.compile("[\0-\x1f\x7f\x85\u2028\u2029]")  # lines and control characters
 
+BY_MACHINE = f"coded by mie-x {__version__}, a machine"
+"""Who coded a clip of which a machine tells all."""
 
-def byline(clips: Iterable[Clip]) -> str:
-    """Who coded CLIPS, and on whom."""
+KEY_FRAMES = (
+    f"onset, apex and offset coded by mie-x {__version__}, a machine; "
+    "emotion, class and AUs as the collection has them"
+)
+"""Who coded a clip of which a machine tells the key frames."""
+
+
+class Export(Protocol):
+    """``write_coded`` of a layout: clips as its sheet in a folder that has none; the sheet's path.
+
+    ``by`` is who coded them, such as ``BY_MACHINE`` or ``KEY_FRAMES``.
+    """
+
+    def __call__(self, root: Path, clips: Sequence[Clip], *, by: str = ...) -> Path: ...
+
+
+def write(folder: Path, export: Export, clips: Sequence[Clip], *, by: str = BY_MACHINE) -> Path:
+    """EXPORT CLIPS to FOLDER, in place of the sheet that an earlier call wrote; the sheet's path.
+
+    Other files in FOLDER stay, and where a clip is refused the earlier sheet, too. ValueError where
+    a sheet of its name is there that no machine has coded.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+        made = export(Path(fresh), clips, by=by)
+        path = folder / made.name
+        if path.exists() and not _is_machines(path):
+            raise ValueError(f"{path}: there already, and nothing says that it is a machine's")
+        folder.mkdir(exist_ok=True)
+        return made.replace(path)
+
+
+def _is_machines(path: Path) -> bool:
+    """Whether its name or a line of it says so: the table of one's own clips is always clips.csv"""
+    named = "mie-x" in path.name
+    return named or any(by_machine(line) for _, lines in tables(path) for line in lines)
+
+
+def by_machine(cells: Iterable[str]) -> list[str]:
+    """Of the CELLS of a row the one that says that a machine coded it, or none."""
+    return [cell for cell in cells if "coded by mie-x" in cell][:1]
+
+
+def byline(clips: Iterable[Clip], by: str) -> str:
+    """BY whom CLIPS were coded, and of whom they are."""
     whose = "; STAND-IN: rendered people, nobody moved so" if any(c.stand_in for c in clips) else ""
-    return f"coded by mie-x {__version__}, a machine{whose}"
+    return f"{by}{whose}"
 
 
 def refuse(clip: Clip, why: str) -> ValueError:

@@ -144,12 +144,12 @@ def _class(row: Row, sheet: Sheet) -> str | None:
     return named[cell]
 
 
-def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE) -> Path:
     """Write CLIPS as ROOT/clips.csv; its path: see ``coded``. What is not annotated is empty.
 
     Frames count from 0. A class that its emotion denies is refused, as by the reader.
     """
-    lines: list[list[object]] = [[*MUSTS, *COLUMNS, "coded by"]]
+    lines: list[list[object]] = [[*MUSTS, *COLUMNS, "coded by mie-x"]]
     names = {value: name for name, value in LABELS.items()}
     for clip in clips:
         coded.check_names(clip, NAME)
@@ -167,7 +167,7 @@ def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
             raise coded.refuse(clip, f"one of {', '.join(MUSTS)} is empty")
         emotion, units = coded.text(clip, clip.emotion), coded.text(clip, clip.aus)
         lines.append([*musts, *coded.numbers(clip, untold=None, least=0), clip.fps])
-        lines[-1] += [emotion, label, units, clip.kind, coded.byline([clip])]
+        lines[-1] += [emotion, label, units, clip.kind, coded.byline([clip], by)]
     return coded.write_new(root, TABLE, {"clips": lines}, TABLE)
 
 

@@ -92,14 +92,14 @@ def read_codes(root: Path) -> Sheet:
     )
 
 
-def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE) -> Path:
     """Write CLIPS as a sheet of SAMM's layout to ROOT; its path: see ``coded``.
 
     The sheet holds micro-expressions alone, subjects of three letters or more, clips whose frames
     lie in their own folder, frame numbers from 1, and no class but that of the emotion. What is not
     annotated is -1.
     """
-    lines = _above(coded.byline(clips))
+    lines = _above(coded.byline(clips, by))
     for clip in clips:
         _, subject, name = clip.origin
         coded.check_names(clip, NAME, footage=f"{subject}/{name}")
@@ -111,7 +111,7 @@ def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
         texts = [coded.text(clip, cell) for cell in (subject, name, clip.aus, clip.emotion)]
         lines.append([*texts[:2], None, *coded.numbers(clip, untold=-1)])
         lines[-1] += [len(clip.numbers) or None, "Micro - 1/2", *texts[2:], None]
-        lines[-1].append(coded.byline([clip]))
+        lines[-1].append(coded.byline([clip], by))
     return coded.write_new(root, "SAMM_Micro_FACS_Codes_mie-x.xlsx", {"MICRO_ONLY": lines}, SHEETS)
 
 

@@ -100,14 +100,14 @@ def _emotions(root: Path) -> dict[str, str]:
     return {row["filename"]: row["estimated emotion"] for row in sheet.rows}
 
 
-def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
+def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE) -> Path:
     """Write CLIPS as a sheet of SAMM Long Videos' layout to ROOT; its path: see ``coded``.
 
     A clip is called by its video (006_1 of ``006_1_2``), that by its subject; frame numbers are
     from 1, and what is not annotated is -1. The sheet holds no emotion and no class: those of
     micro-expressions are read from SAMM's own sheet, where it is in ROOT.
     """
-    lines = _above(coded.byline(clips))
+    lines = _above(coded.byline(clips, by))
     micro = {clip.origin.clip for clip in clips if clip.kind == "micro"}
     for clip in clips:
         name = clip.origin.clip
@@ -118,7 +118,12 @@ def write_coded(root: Path, clips: Sequence[Clip]) -> Path:
             raise coded.refuse(clip, f"its name says that it is of {name.split('_')[0]!r}")
         texts = [coded.text(clip, cell) for cell in (clip.origin.subject, name, clip.aus)]
         lines.append([*texts[:2], None, *coded.numbers(clip, untold=-1)])
-        lines[-1] += [len(clip.numbers) or None, _TYPE[clip.kind], texts[2], coded.byline([clip])]
+        lines[-1] += [
+            len(clip.numbers) or None,
+            _TYPE[clip.kind],
+            texts[2],
+            coded.byline([clip], by),
+        ]
     return coded.write_new(root, "SAMM_LongVideos_mie-x.xlsx", {"SAMM_LongVideos": lines}, SHEETS)
 
 
