@@ -185,11 +185,14 @@ def highest(curve: Curve, half: int, p: float) -> list[Peak]:
 
 
 def _check(curve: Curve, half: int) -> None:
-    if np.isnan(curve.values).all():
-        raise ValueError(
-            f"fewer than {2 * half + 1} scores on end: the paper's smoothing drops {half} at each "
-            "end, so all of these; smooth as the code does, or leave the video out"
-        )
+    if not np.isnan(curve.values).all():
+        return
+    if not curve.first:  # nothing was dropped at the ends
+        raise ValueError("no frame has a score: nothing was seen in this video; leave it out")
+    raise ValueError(
+        f"fewer than {2 * half + 1} scores on end: the paper's smoothing drops {half} at each end, "
+        "so all of these; smooth as the code does, if there are any, or leave the video out"
+    )
 
 
 def online(curve: Curve, half: int, p: float) -> list[Peak]:

@@ -369,6 +369,10 @@ def test_mean_and_maximum_are_of_all_that_was_seen_of_a_video() -> None:
         peaks([0.1, np.inf, NAN], half=1, gaps=True)
     with pytest.raises(ValueError, match="fewer than 5 scores on end"):
         peaks([0.1, 0.2, NAN, 0.3, 0.4, 0.2], half=2, gaps=True)
+    for way in ("offline", "highest"):
+        with pytest.raises(ValueError, match="^no frame has a score: nothing was seen"):
+            peaks([NAN] * 9, half=2, way=way, smoothing="code", gaps=True)
+    assert peaks([NAN] * 9, half=2, way="online", smoothing="code", gaps=True) == []
 
 
 @given(GAPPED, st.integers(1, 4), st.sampled_from(sorted(SMOOTHINGS)), st.floats(0, 1))
