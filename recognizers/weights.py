@@ -28,8 +28,10 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from mie_x.flow import FLOWS
 from mie_x.folds import Person
 from mie_x.intervals import KINDS
+from mie_x.records import LABELS
 from mie_x.whole import write_bytes
 from recognizers import DESCRIPTORS, RECOGNIZERS
 from recognizers.descriptor_svm import DescriptorSvm, Planes
@@ -176,11 +178,16 @@ def load(path: Path) -> Loaded:
         told["trained_on"],
         told["stand_in"],
         told["flow"],
-        _spotter(path, told["spotter"]) if "spotter" in told else None,
+        _spotter(path, told) if "spotter" in told else None,
     )
 
 
-def _spotter(path: Path, told: Any) -> Spotter:
+def _spotter(path: Path, entry: dict[str, Any]) -> Spotter:
+    """What ENTRY says of how its network spots; the rest of it is known to be as ``_parse`` says.
+
+    Only MEAN spots, by some kind of flow, and the emotions that it tells are our LABELS.
+    """
+    told = entry["spotter"]
     try:
         people = tuple(Person(corpus, subject) for corpus, subject in told["people"])
         spotter = Spotter(**told | {"people": people, "epochs": tuple(told["epochs"])})
@@ -194,6 +201,9 @@ def _spotter(path: Path, told: Any) -> Spotter:
             and spotter.kind in KINDS
             and spotter.recipe in NEGATIVES
             and type(spotter.recognizes) is bool
+            and (not spotter.recognizes or LABELS.keys() >= set(entry["classes"]))
+            and entry["recognizer"] == "mean"
+            and entry["flow"] in FLOWS
         )
     except (TypeError, ValueError, LookupError):
         true = False
