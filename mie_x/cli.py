@@ -958,12 +958,10 @@ def _spotting(options: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
     metavar="N",
-    help="Networks for each person left out; --weights are one.",
+    help="Networks for each person left out. Default: 3; --weights are one.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="The first. Default: 0.")
 @click.option(
     "--p",
     type=click.FloatRange(0, 1),

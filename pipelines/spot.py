@@ -33,7 +33,7 @@ from joblib import Parallel, delayed
 
 import recognizers
 from mie_x import folds
-from mie_x.datasets import EXPORTS, coded, standin
+from mie_x.datasets import COLLECTIONS, EXPORTS, coded, standin
 from mie_x.folds import Person, person
 from mie_x.intervals import KINDS
 from mie_x.records import Clip
@@ -92,8 +92,8 @@ def spot(
     *,
     weights: Path | None,
     recipe: str | None = None,
-    seeds: int = SEEDS,
-    seed: int = 0,
+    seeds: int | None = None,
+    seed: int | None = None,
     kind: str | None = None,
     look: Look | None = None,
     fps: float | None = None,
@@ -110,10 +110,11 @@ def spot(
     """Spot in WHAT, a collection NAME=ROOT or videos and folders of frames, and write OUT.
 
     With WEIGHTS of ``train``; without, a collection leave one subject out, with SEEDS networks a
-    subject, the first from SEED. RECIPE ("paper"), KIND ("micro") and LOOK are those of WEIGHTS
-    where None is given; SMOOTHING and BOUNDS the recipe's. FPS is for what tells no frame rate.
-    Courses are kept in STORE, else in OUT/courses; with WEIGHTS scores alone are, in OUT. EPOCHS
-    replace the recipe's, of both steps. EXPORT names a collection whose sheet is to be written.
+    subject (``SEEDS``), the first from SEED (0). RECIPE ("paper"), KIND ("micro") and LOOK are
+    those of WEIGHTS where None is given; SMOOTHING and BOUNDS the recipe's. FPS is for what tells
+    no frame rate. Courses are kept in STORE, else in OUT/courses; with WEIGHTS scores alone are,
+    in OUT, and what is for training is refused. EPOCHS replace the recipe's, of both steps. EXPORT
+    names a collection whose sheet is to be written.
 
     ValueError where options do not go together, nothing could be looked at, or somebody is tested
     whom the weights know. What fails of single videos is in ``Done.failed``.
@@ -124,8 +125,12 @@ def spot(
     if export is not None:
         _check_export(export, "clips" if named is None else named[0], way)
     loaded = None if weights is None else _loaded(weights, kind=kind, look=look)
-    if loaded is not None and (recipe is not None or epochs is not None):
-        raise ValueError("these weights have learned: --recipe and --epochs are for training")
+    training = {"recipe": recipe, "epochs": epochs, "seeds": seeds, "seed": seed, "store": store}
+    if loaded is not None and (
+        given_too := [name for name, v in training.items() if v is not None]
+    ):
+        raise ValueError(f"{weights} have learned: --{given_too[0]} is for training")
+    seeds, seed = SEEDS if seeds is None else seeds, seed or 0
     known = None if loaded is None else loaded.spotter
     recipe = recipe or (known.recipe if known else "paper")
     kind = kind or (known.kind if known else "micro")
@@ -133,7 +138,7 @@ def spot(
     how = How(way, smoothing or recipe, bounds or recipe, p)
     _check_choices(how, recipe=recipe, kind=kind, seeds=seeds)
     if loaded is not None:
-        given, left_out, failed = _given(what, named, fps)
+        given, left_out, failed = _given(what, named, fps, kind)
         remarks = refuse_known(loaded, given)
         scored, lost = by_weights(loaded, given, out, look=look, workers=workers, device=device)
         classes = loaded.fitted.classes if known and known.recognizes else ()
@@ -155,7 +160,11 @@ def spot(
     if not scored:
         raise ValueError(f"{what[0]}: nothing could be scored; {first_of(failed, left_out)}")
     learned = list(known.epochs if known else epochs or EPOCHS[recipe])
-    remarks = [*_how_learned(loaded, recipe, learned, kind), *remarks]
+    remarks = [
+        *_how_learned(loaded, recipe, learned, kind, recognizes=bool(classes)),
+        *_not_in_it(named, given, kind),
+        *remarks,
+    ]
     settings = {
         "what": [one.name for one in given] if named is None else [named[0]],
         "protocol": protocol,
@@ -183,7 +192,7 @@ def spot(
 
 
 def _how_learned(
-    loaded: Loaded | None, recipe: str, epochs: Sequence[int], kind: str
+    loaded: Loaded | None, recipe: str, epochs: Sequence[int], kind: str, *, recognizes: bool
 ) -> Iterator[str]:
     """What a report has to say of the training, a sentence each."""
     if loaded is not None:
@@ -196,8 +205,26 @@ def _how_learned(
         else f", not the recipe's {published[0]} and {published[1]}"
     )
     yield f"MEAN by the recipe of the {recipe}: {epochs[0]} and {epochs[1]} epochs{other}."
+    if not recognizes:
+        yield "There were not two emotions to learn everywhere, so that none is told."
     if kind == "macro":
         yield "MEAN was made for micro-expressions: its use on macro-expressions is ours."
+
+
+def _not_in_it(
+    named: tuple[str, Path] | None, given: Sequence[Recording], kind: str
+) -> Iterator[str]:
+    """Of a collection, which expressions and videos no score is about, a sentence each."""
+    if named is None:
+        return
+    listed = sum(clip.kind == kind for clip in COLLECTIONS[named[0]].read(named[1]))
+    there = sum(truth.kind == kind for one in given for truth in one.truths)
+    if there < listed:
+        yield (
+            f"{listed - there} of the {listed} {kind}-expressions in the sheet are in videos that "
+            "were left out: no score is about them."
+        )
+    yield "Videos that are not in the sheet, as those without any expression, were not looked at."
 
 
 def _check_export(export: str, collection: str, way: str) -> None:
@@ -228,11 +255,11 @@ def _check_choices(how: How, *, recipe: str, kind: str, seeds: int) -> None:
 
 
 def _given(
-    what: Sequence[str], named: tuple[str, Path] | None, fps: float | None
+    what: Sequence[str], named: tuple[str, Path] | None, fps: float | None, kind: str
 ) -> tuple[list[Recording], list[LeftOut], list[LeftOut]]:
     """The recordings of a collection or of paths, what is none of it, and what cannot be read."""
     if named is not None:
-        return *recordings.of_collection(*named, fps=fps), []
+        return *recordings.of_collection(*named, fps=fps, kind=kind), []
     found: dict[str, Recording] = {}
     failed = []
     for path in what:

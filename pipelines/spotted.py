@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -206,16 +207,16 @@ def apexes_of(videos: Sequence[Video]) -> dict[str, Any] | None:
 
 
 def at_random(
-    given: Sequence[Spotted], *, kind: str, seed: int, draws: int = DRAWS
+    given: Sequence[Spotted], *, kind: str, seed: int, bounds: str = "paper", draws: int = DRAWS
 ) -> dict[str, Any]:
-    """Means over DRAWS of as many intervals of 2 k' frames as were GIVEN, at random places."""
+    """Means over DRAWS of as many intervals as were GIVEN, as long, at random places."""
     rng = np.random.default_rng([PLACED, seed])
     rows = []
     for _ in range(draws):
         videos = []
         for spotted in given:
             one = spotted.scored
-            length, frames = 2 * one.half, len(one.recording.numbers)
+            length, frames = _length(one, bounds), len(one.recording.numbers)
             firsts = rng.integers(0, max(1, frames - length + 1), len(spotted.found)).tolist()
             found = (Interval(n, min(frames, n + length) - 1, kind=kind) for n in firsts)
             videos.append(video(one, found, kind=kind, labels={}))
@@ -232,11 +233,17 @@ def at_random(
     return told | {"F1_sd": float(np.std(means["F1"])), "draws": draws}
 
 
-def everywhere(one: Scored, *, kind: str) -> Iterator[Interval]:
-    """Intervals of 2 k' frames, end to end; the last ends with the video."""
-    frames = len(one.recording.numbers)
-    for first in range(0, frames, 2 * one.half) if one.half else ():
-        yield Interval(first, min(frames, first + 2 * one.half) - 1, kind=kind)
+def everywhere(one: Scored, *, kind: str, bounds: str = "paper") -> Iterator[Interval]:
+    """Intervals as long as those about a peak, end to end; the last ends with the video."""
+    frames, length = len(one.recording.numbers), _length(one, bounds)
+    for first in range(0, frames, length) if one.half else ():
+        yield Interval(first, min(frames, first + length) - 1, kind=kind)
+
+
+def _length(one: Scored, bounds: str) -> int:
+    """Frames of an interval about a peak: 2 k', or one more."""
+    first, last = spotting.BOUNDS[bounds](0, one.half)
+    return last - first + 1
 
 
 def mistaken(
@@ -433,8 +440,17 @@ def _table(
         simple.append(video(one, [found.interval for found in found], kind=kind, labels={}))
     rows.append({"what": "flow length", **scores_of(simple, seed=seed, classes=None)})
     for each, some in parts:
-        rows.append({"what": "at random", "seed": each, **at_random(some, kind=kind, seed=each)})
-    tiled = [video(s.scored, everywhere(s.scored, kind=kind), kind=kind, labels={}) for s in own]
+        rows.append(
+            {
+                "what": "at random",
+                "seed": each,
+                **at_random(some, kind=kind, seed=each, bounds=how.bounds),
+            }
+        )
+    tiled = [
+        video(s.scored, everywhere(s.scored, kind=kind, bounds=how.bounds), kind=kind, labels={})
+        for s in own
+    ]
     told = scores_of(tiled, seed=seed, classes=None, ranked=False)
     return [*rows, {"what": "everywhere", **told}]
 
@@ -520,16 +536,27 @@ def write(done: Done, marks: Mapping[str, Sequence[Mark]], how: How) -> None:
     folder.mkdir(exist_ok=True)
     first = [s for s in done.spotted if s.scored.seed == done.spotted[0].scored.seed]
     drawn = {f"{safe(one.scored.recording.name)}.png": one for one in first}
-    for path in folder.glob("*.png"):
-        if path.name not in drawn:
-            path.unlink()  # of an earlier call
+    for name in _drawn_before(done.out):
+        if name not in drawn:
+            (folder / Path(name).name).unlink(missing_ok=True)
     for name, one in counted(drawn.items(), len(drawn), "pictures"):
-        _draw(one, folder / name, marks.get(one.scored.recording.name, ()), how)
-    write_json(done.out / "results.json", dict(done.results))
+        _draw(one, folder / name, marks.get(one.scored.recording.name, ()), how, done.results)
+    write_json(done.out / "results.json", dict(done.results) | {"pictures": sorted(drawn)})
     write_text(done.out / "report.md", "\n".join(_report(done, drawn)) + "\n")
 
 
-def _draw(spotted: Spotted, path: Path, marks: Sequence[Mark], how: How) -> None:
+def _drawn_before(out: Path) -> list[str]:
+    """Names of the pictures of an earlier call, which are ours to take away."""
+    try:
+        names = json.loads((out / "results.json").read_text()).get("pictures", [])
+        return [name for name in names if isinstance(name, str)]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []
+
+
+def _draw(
+    spotted: Spotted, path: Path, marks: Sequence[Mark], how: How, results: Mapping[str, Any]
+) -> None:
     one = spotted.scored
     values = one.said.scores.astype(np.float64)
     curve, least = None, None
@@ -538,8 +565,9 @@ def _draw(spotted: Spotted, path: Path, marks: Sequence[Mark], how: How) -> None
         if how.way != "online" and not np.isnan(curve.values).all():
             least = spotting.threshold(curve.values, how.p)
     recording = one.recording
+    learned = "; learned from a stand-in" if results["settings"]["trained_stand_in"] else ""
     figure = timeline.draw(
-        f"{recording.name}, {how.way}, k' {one.half}, seed {one.seed}",
+        f"{recording.name}, {how.way}, k' {one.half}, seed {one.seed}{learned}",
         fps=recording.fps,
         scores=values,
         smoothed=curve,
@@ -600,6 +628,15 @@ def _report(done: Done, drawn: Mapping[str, Spotted]) -> Iterator[str]:
             ]
         )
     yield f"{table(lines)}\n"
+    odd = [
+        (one.scored.recording.name, remark)
+        for one in drawn.values()
+        for remark in (*one.scored.recording.odd, *one.scored.odd)
+    ]
+    if odd:
+        yield "## What is odd\n"
+        yield from (f"- {plain(name)}: {plain(remark)}" for name, remark in odd)
+        yield ""
     yield "## What was left out, and what failed\n"
     for what, some in (("left out", done.left_out), ("failed", done.failed)):
         yield f"- {what}: {len(some)}"

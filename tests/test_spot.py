@@ -424,6 +424,11 @@ def test_intervals_everywhere_cover_each_frame_once() -> None:
     assert {tile.kind for tile in tiles} == {"macro"}
 
 
+def test_what_is_put_anywhere_is_as_long_as_what_is_found() -> None:
+    longest = next(iter(everywhere(bumps("s1", [], count=100), kind="micro", bounds="code")))
+    assert longest.length == 13  # 6 frames to either side of a peak, and itself
+
+
 def test_intervals_at_random_hit_as_often_as_there_is_room() -> None:
     # 12 of 24 frames, the true ones 6 to 17: IoU is .5 from 8 shared frames on, so that 9 of the 13
     # places, 2 to 10, hit; one found and one true, so that F1 is 1 or 0.
@@ -514,6 +519,23 @@ def test_what_nobody_coded_is_neither_right_nor_wrong(tmp_path: Path) -> None:
     assert "not known" in (tmp_path / "report.md").read_text()
 
 
+def test_pictures_of_an_earlier_call_go_and_of_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "mine.png").touch()
+    for subject in ("s1", "s2"):
+        assessed(tmp_path, [bumps(subject, [60])])
+        names = {path.name for path in (tmp_path / "pictures").iterdir()}
+        assert names == {"mine.png", f"planted+{subject}_1.png"}
+
+
+def test_what_is_odd_about_a_video_is_in_the_report(tmp_path: Path) -> None:
+    one = replace(bumps("s1", [60], odd=("2 frames are missing",)), odd=("two faces",))
+    assessed(tmp_path, [one])
+    report = (tmp_path / "report.md").read_text()
+    assert "planted/s1_1: 2 frames are missing\n" in report
+    assert "planted/s1_1: two faces\n" in report
+
+
 def test_names_from_outside_do_nothing(tmp_path: Path) -> None:
     name = "=cmd()|<b>/../.."
     one = bumps("s1", [46], told=False)
@@ -554,9 +576,11 @@ def test_a_collection_is_spotted_leaving_everybody_out_and_then_its_weights_know
 ) -> None:
     what, store = f"casme-sq={filmed}", tmp_path / "store"
     short: dict[str, Any] = {"recipe": "code", "epochs": (1, 1), "look": QUICK, "store": store}
+    whole = "Videos that are not in the sheet, as those without any expression, were not looked at."
     out = tmp_path / "out"
     done = spot([what], out, weights=None, seeds=1, export="casme-sq", **short)
     assert not done.failed
+    assert whole in done.results["remarks"]
     assert {one.scored.recording.subject.subject for one in done.spotted} == {"s15", "s16"}
     assert done.results["stand_in"] is True
     true = sum(clip.kind == "micro" for clip in casme_sq.read(filmed))
@@ -591,6 +615,8 @@ def test_a_collection_is_spotted_leaving_everybody_out_and_then_its_weights_know
     assert (loaded.stand_in, loaded.flow, loaded.spotter.fps) == (True, "farneback", 30)
     with pytest.raises(ValueError, match="have learned from casme-sq/s1"):
         spot([what], tmp_path / "refused", weights=path)
+    with pytest.raises(ValueError, match="--seeds is for training"):
+        spot([what], tmp_path / "refused", weights=path, seeds=1)
     with pytest.raises(ValueError, match="learned from Look"):
         spot([what], tmp_path / "refused", weights=path, look=Look("tvl1"))
 
