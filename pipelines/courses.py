@@ -46,7 +46,7 @@ from mie_x.faces.detection import TEMPLATE
 from mie_x.faces.pictures import UnusablePicture
 from mie_x.records import SIZE, Frames
 from mie_x.shards import Unusable
-from mie_x.whole import write_json
+from mie_x.whole import whole, write_json
 from pipelines import views
 from pipelines.examples import files_of
 from pipelines.generate import without_interrupts
@@ -143,12 +143,7 @@ def course(
             shutil.rmtree(unfinished, ignore_errors=True)
     elif progress is not None:
         progress(len(recording.numbers), len(recording.numbers))
-    return Course(
-        np.load(folder / MAPS, mmap_mode="r"),
-        np.load(folder / STRENGTH),
-        np.load(folder / SEEN),
-        tuple(json.loads((folder / TOLD).read_text())["odd"]),
-    )
+    return _read(folder)
 
 
 def told_of(recording: Recording, look: Look, *, step: int) -> dict[str, Any]:
@@ -199,10 +194,24 @@ def _write(folder: Path, parts: Iterable[Part], rows: int, told: Mapping[str, An
             odd = part.odd
         file.flush()
         os.fsync(file.fileno())
-    np.save(folder / STRENGTH, np.concatenate(strength))
-    np.save(folder / SEEN, np.concatenate(seen))
+    for name, array in ((STRENGTH, strength), (SEEN, seen)):
+        with whole(folder / name) as unfinished, unfinished.open("wb") as file:
+            np.save(file, np.concatenate(array))
     shown = {name: value for name, value in told.items() if name not in ("files", "numbers")}
     write_json(folder / TOLD, shown | {"odd": list(odd)})
+
+
+def _read(folder: Path) -> Course:
+    """The course that ``_write`` has put into FOLDER."""
+    try:
+        return Course(
+            np.load(folder / MAPS, mmap_mode="r"),
+            np.load(folder / STRENGTH),
+            np.load(folder / SEEN),
+            tuple(json.loads((folder / TOLD).read_text())["odd"]),
+        )
+    except (ValueError, LookupError, OSError, EOFError) as error:
+        raise ValueError(f"{folder} is damaged: delete it, and run the same again") from error
 
 
 def stream(recording: Recording, look: Look, *, step: int, workers: int) -> Iterator[Part]:

@@ -284,6 +284,18 @@ def test_what_was_kept_is_not_computed_again_and_is_not_written_to(
     assert about["look"] == {"flow": "farneback", "face_every": None}
 
 
+@pytest.mark.parametrize("left", [0, 40])
+@pytest.mark.parametrize("name", ["maps.npy", "strength.npy", "seen.npy", "told.json"])
+def test_what_was_kept_and_is_damaged_is_named_with_the_remedy(
+    smile: Recording, tmp_path: Path, name: str, left: int
+) -> None:
+    course(smile, QUICK, step=STEP, store=tmp_path, workers=1)
+    (folder,) = tmp_path.iterdir()
+    (folder / name).write_bytes((folder / name).read_bytes()[:left])
+    with pytest.raises(ValueError, match=f"^{folder} is damaged: delete it, and run the same"):
+        course(smile, QUICK, step=STEP, store=tmp_path, workers=1)
+
+
 def test_another_look_step_or_file_has_a_place_of_its_own(tmp_path: Path) -> None:
     store = tmp_path / "store"
     recording = filmed(tmp_path / "c.mkv", SMILE)
