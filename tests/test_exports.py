@@ -183,6 +183,28 @@ def test_a_row_says_what_of_it_a_machine_has_coded(layout: str, by: str, tmp_pat
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_clips_that_a_machine_coded_say_so(layout: str, tmp_path: Path) -> None:
+    one = clip(layout, tmp_path)
+    film(one)
+    (found,) = round_trip(tmp_path, one)
+    assert coded.BY_MACHINE in found.odd
+
+
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "clips"])
+@pytest.mark.parametrize("below", ["", "sheet"])
+def test_a_written_sheet_is_no_truth_where_the_original_is(
+    layout: str, below: str, tmp_path: Path
+) -> None:
+    one = clip(layout, tmp_path)
+    film(one)
+    path = EXPORTS[layout](tmp_path, [one])
+    path.rename(path.with_name(path.name.replace("mie-x", "2014")))
+    coded.write(tmp_path / below, EXPORTS[layout], [replace(one, onset=4)])
+    (found,) = COLLECTIONS[layout].read(tmp_path)
+    assert found.onset == 2
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     ("strange", "why"),
     [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mie_x.datasets import sheets
-from mie_x.datasets.sheets import Row, find_sheet, read_sheet, tables, write_sheet
+from mie_x.datasets.sheets import Row, find_sheet, find_sheets, read_sheet, tables, write_sheet
 
 HEADER = ("Subject", "Filename", "Onset")
 SUFFIXES = (".xlsx", ".xls", ".csv")
@@ -255,6 +255,16 @@ def test_the_same_pages_give_the_same_bytes(tmp_path: Path) -> None:
     one, other = (tmp_path / name for name in ("one.xlsx", "other.xlsx"))
     assert one.read_bytes() == other.read_bytes()
     assert {entry.date_time for entry in zipfile.ZipFile(one).infolist()} == {(2000, 1, 1, 0, 0, 0)}
+
+
+def test_sheets_of_a_machine_are_found_where_there_is_no_other(tmp_path: Path) -> None:
+    (tmp_path / "sheet").mkdir()
+    for name in ("codes_mie-x.xlsx", "sheet/codes_mie-x.csv"):
+        (tmp_path / name).touch()
+    found = find_sheets(tmp_path, "*codes*", what="it")
+    assert [path.name for path in found] == ["codes_mie-x.xlsx", "codes_mie-x.csv"]
+    (tmp_path / "codes_V1.csv").touch()
+    assert find_sheets(tmp_path, "*.csv", "*codes*", what="it") == [tmp_path / "codes_V1.csv"] * 2
 
 
 def test_the_newest_release_is_found_and_lock_files_are_not(tmp_path: Path) -> None:

@@ -63,10 +63,12 @@ def _rows(root: Path) -> Iterator[Clip]:
         subject, name = subject_name(row["subject"]), row["filename"]
         footage = pictures(below(frames, subject, name), f"{subject}/{name}")
         cells = (row["onsetframe"], row["apexframe"], row["offsetframe"])
+        keys = key_frames(*cells, footage.numbers)
+        keys.odd += coded.by_machine(row.all)
         yield make_clip(
             Origin(NAME, subject, name),
             footage,
-            key_frames(*cells, footage.numbers),
+            keys,
             row["estimated emotion"],
             LABEL_OF,
             fps=FPS,

@@ -84,6 +84,7 @@ def _rows(root: Path) -> Iterator[Clip]:
         place = places.get(video, told or f"{subject}/{'_'.join(video)}")
         footage = look(place)
         keys = key_frames(cells[2], cells[3], cells[4], footage.numbers, long=True)
+        keys.odd += coded.by_machine(cells)
         if not all(video):
             keys.problem = f"neither its row nor the naming rules tell the video of {name!r}"
         elif footage.numbers and not place.startswith(f"{subject}/"):

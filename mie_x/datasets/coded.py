@@ -9,6 +9,7 @@ What the layout cannot hold is refused, or said in the docstring of the function
   header, the first says so too; elsewhere others' tools want the header, or the rows, at once.
 - An apex that was not coded (``apex_from``) is written as not annotated: the reader takes the
   middle again, and says so. What the reader had mended is written as it was mended.
+- Readers take a sheet of people before one of a machine, and of such a row they say so (``odd``).
 - A name that a spreadsheet would run as a formula has a quote prefix, which readers take off.
 """
 
@@ -23,7 +24,7 @@ from typing import Protocol
 from mie_x import __version__
 from mie_x.cells import inert
 from mie_x.datasets.footage import below
-from mie_x.datasets.sheets import find_sheets, tables, write_sheet
+from mie_x.datasets.sheets import MACHINES, find_sheets, tables, write_sheet
 from mie_x.records import LABELS, Clip
 
 _BREAKS = re.compile("[\0-\x1f\x7f\x85\u2028\u2029]")  # lines and control characters
@@ -65,12 +66,12 @@ def write(folder: Path, export: Export, clips: Sequence[Clip], *, by: str = BY_M
 
 def _is_machines(path: Path) -> bool:
     """Whether its name or a line of it says so: the table of one's own clips is always clips.csv"""
-    named = "mie-x" in path.name
+    named = MACHINES in path.name
     return named or any(by_machine(line) for _, lines in tables(path) for line in lines)
 
 
 def by_machine(cells: Iterable[str]) -> list[str]:
-    """Of the CELLS of a row the one that says that a machine coded it, or none."""
+    """Of the CELLS of a row the one that says that a machine coded it, or none: ``Clip.odd``."""
     return [cell for cell in cells if "coded by mie-x" in cell][:1]
 
 

@@ -71,6 +71,7 @@ def _rows(root: Path, sheet: Sheet) -> Iterator[Clip]:
         footage, damage = listed[path.as_posix()]
         keys = _key_frames(row, sheet, footage.numbers)
         keys.problem = damage or keys.problem
+        keys.odd += coded.by_machine(row.all)
         name, kind = _class(row, sheet), row["kind"].lower() or "micro"
         if kind not in KINDS:
             raise ValueError(f"{sheet.at(row)}: kind is {kind!r}; give {' or '.join(KINDS)}")

@@ -73,10 +73,12 @@ def _rows(root: Path) -> Iterator[Clip]:
         subject, name = row["subject"].zfill(3), row["filename"]
         footage = pictures(below(frames, subject, name), f"{subject}/{name}")
         cells = (row["onset frame"], row["apex frame"], row["offset frame"])
+        keys = key_frames(*cells, footage.numbers)
+        keys.odd += coded.by_machine(row.all)
         yield make_clip(
             Origin(NAME, subject, name),
             footage,
-            key_frames(*cells, footage.numbers),
+            keys,
             row["estimated emotion"],
             LABEL_OF,
             fps=FPS,

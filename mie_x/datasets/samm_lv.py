@@ -69,6 +69,7 @@ def _rows(root: Path) -> Iterator[Clip]:
         clip = f"{name}_macro" if kind == "macro" and name in micro else name
         cells = (row["onset"], row["apex"], row["offset"])
         keys = key_frames(*cells, footage.numbers, before_recording=True, long=True)
+        keys.odd += coded.by_machine(row.all)
         emotion = emotions.get(name, "") if kind == "micro" else ""
         if kind == "micro" and emotions and not emotion:
             keys.odd.append(f"SAMM's own sheet tells no emotion of {name}")

@@ -29,6 +29,7 @@ MAX_UNPACKED = 512 * 2**20  # of a workbook: it is a zip archive
 MAX_ROWS = 100_000
 MAX_COLUMNS = 1_000
 HEADER_WITHIN = 40  # lines
+MACHINES = "mie-x"  # in the names of sheets that tell what a machine found
 STAMP = datetime(2000, 1, 1)  # of every stand-in: no hour of anybody's
 
 
@@ -69,8 +70,9 @@ def find_sheet(root: Path, *patterns: str, what: str) -> Path:
 def find_sheets(root: Path, *patterns: str, what: str) -> list[Path]:
     """The files of PATTERNS (glob) right in ROOT or one folder below, by pattern, then by name.
 
-    Office programs' lock files (``~$``) and hidden files do not count. FileNotFoundError where
-    there is none, with WHAT was looked for.
+    Office programs' lock files (``~$``) and hidden files do not count, nor do sheets that
+    ``coded`` wrote, where there is another. FileNotFoundError where there is none, with WHAT was
+    looked for.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; give the folder of {what}")
@@ -85,7 +87,8 @@ def find_sheets(root: Path, *patterns: str, what: str) -> list[Path]:
             f"{root}: no label sheet {' or '.join(patterns)} of {what}; "
             "put it there as it was given to you, or as CSV"
         )
-    return found
+    by_people = [path for path in found if MACHINES not in path.name]
+    return by_people or found
 
 
 def read_sheet(path: Path, *, header: Sequence[str], sheet: str | None = None) -> Sheet:
