@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -309,7 +310,7 @@ def gather(
 
     ``classes`` are those that an expression of KIND has. ValueError where there is none of KIND.
     """
-    given, left_out = recordings.of_collection(name, root, fps=fps)
+    given, left_out = recordings.of_collection(name, root, fps=fps, kind=kind)
     own = [truth for one in given for truth in one.truths if truth.kind == kind]
     if not own:
         first = f"; the first left out: {': '.join(left_out[0])}" if left_out else ""
@@ -387,16 +388,16 @@ def classes_of(classes: Sequence[str]) -> dict[int, int]:
 
 
 def kept(path: Path, make: Callable[[], dict[str, Array]]) -> dict[str, Array]:
-    """The arrays of PATH; made and written where they are not there."""
+    """The arrays of PATH; made and written where they are not there; ValueError where damaged."""
     if not path.is_file():
         arrays = make()
         with whole(path) as unfinished, unfinished.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
         return dict(arrays)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged: delete it, and run the same again") from error
 
 

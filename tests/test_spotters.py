@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipelines.spotters import PLACES, teach
+from pipelines.spotters import PLACES, Array, kept
 from recognizers import RECOGNIZERS, weights
 from recognizers.training import Fitted
 from recognizers.weights import Spotter
-from tests.test_spot import CLASSES, SPOTTER, planted
-
-
-@pytest.fixture(scope="module")
-def fitted() -> Fitted:
-    lesson = planted()[0].lesson
-    return teach([lesson], classes=CLASSES, recipe="code", seed=0, epochs=(1, 1)).fitted
-
+from tests.test_spot import CLASSES, SPOTTER
 
 # -- weights -------------------------------------------------------------------------------------
 
 
-def test_what_cannot_spot_as_it_says_is_refused_when_it_is_read(
-    tmp_path: Path, fitted: Fitted
-) -> None:
+def untrained(recognizer: str = "mean") -> Fitted:
+    build, settings = RECOGNIZERS[recognizer].build, RECOGNIZERS[recognizer].settings
+    network = build(classes=len(CLASSES)).eval()
+    return Fitted(recognizer, network, CLASSES, 0, {"views": list(settings.views)})
+
+
+def test_what_cannot_spot_as_it_says_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    fitted = untrained()
+
     def refused(fitted: Fitted, flow: str | None, spotter: Spotter = SPOTTER) -> None:
         weights.save(
             tmp_path / "w", fitted, trained_on="", stand_in=False, flow=flow, spotter=spotter
@@ -41,7 +41,24 @@ def test_what_cannot_spot_as_it_says_is_refused_when_it_is_read(
         flow="tvl1", spotter=replace(SPOTTER, recognizes=False),
     )  # fmt: skip
     assert weights.load(tmp_path / "w").spotter is not None
-    network = RECOGNIZERS["ststnet"].build(classes=2)
-    views = {"views": list(RECOGNIZERS["ststnet"].settings.views)}
-    other = replace(fitted, recognizer="ststnet", network=network, settings=views)
-    refused(other, "tvl1")
+    refused(untrained("ststnet"), "tvl1")
+
+
+# -- what is kept --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.98])
+def test_what_was_kept_and_is_damaged_is_named_with_the_remedy(
+    tmp_path: Path, share: float
+) -> None:
+    path = tmp_path / "cell.npz"
+
+    def make() -> dict[str, Array]:
+        return {"scores": np.arange(100.0)}
+
+    kept(path, make)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"cell\.npz is damaged: delete it, and run the same"):
+        kept(path, make)
+    path.unlink()
+    assert kept(path, make)["scores"].tolist() == kept(path, make)["scores"].tolist()
