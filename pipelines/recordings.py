@@ -40,9 +40,9 @@ class Recording:
     """Footage of one person, and the expressions that are known in it.
 
     ``name`` is "samm-lv/006_1", corpus and footage, or that of a file. ``numbers`` are all frame
-    numbers of the footage; ``truths`` count positions in these, from 0. A truth has an apex where
-    one was coded. ``told``: whether the expressions are known at all. ``odd`` is what is strange
-    and was left as it is.
+    numbers of the footage, of a lone video those between its given ends; ``truths`` count positions
+    in these, from 0. A truth has an apex where one was coded. ``told``: whether the expressions are
+    known at all. ``odd`` is what is strange and was left as it is.
     """
 
     name: str
@@ -112,7 +112,7 @@ def _recording(
     if len(rates) > 1:
         raise ValueError(f"its clips tell of {' and '.join(map(str, rates))} frames a second")
     rate = float(rates.pop() or 0)
-    odd += _looked_at(footage, rate)
+    odd += odd_times(footage, footage.numbers, rate)
     odd += [
         f"{clip.origin.clip}: all of its video, so that finding it says little"
         for clip in clips
@@ -147,22 +147,34 @@ def _truth(clip: Clip) -> Interval:
     for repair in clip.repaired:
         if repair.startswith(("onset", "offset")) and not any(rule in repair for rule in MEANS):
             raise ValueError(f"{clip.origin.clip}: {repair}")
-    numbers = clip.footage.numbers
-    coded = clip.apex is not None and clip.apex_from == "coded"
-    if _all_of_it(clip) and not coded:
+    if _all_of_it(clip) and not has_apex(clip):
         raise ValueError(f"{clip.origin.clip}: all of its video, without an apex: nothing is coded")
+    return placed(clip, clip.footage.numbers)
+
+
+def has_apex(clip: Clip) -> bool:
+    """Whether an apex of CLIP was coded."""
+    return clip.apex is not None and clip.apex_from == "coded"
+
+
+def placed(clip: Clip, numbers: Sequence[int]) -> Interval:
+    """CLIP, whose onset and offset are told, by positions in NUMBERS, ascending."""
+    assert clip.onset is not None and clip.offset is not None
     return Interval(
         bisect_left(numbers, clip.onset),
         bisect_right(numbers, clip.offset) - 1,
         kind=clip.kind,
         label=clip.label,
-        apex=bisect_left(numbers, clip.apex) if coded and clip.apex is not None else None,
+        apex=bisect_left(numbers, clip.apex or 0) if has_apex(clip) else None,
     )
 
 
-def of_path(path: Path, *, fps: float | None) -> Recording:
+def of_path(
+    path: Path, *, fps: float | None, first: int | None = None, last: int | None = None
+) -> Recording:
     """The video file, or folder of frames, at PATH, of which nothing is known.
 
+    FIRST and LAST are the numbers of the frames that it begins and ends with, None where it does.
     FPS overrides what a video tells, as that of a quick camera played slowly, and ``odd`` says so;
     a folder tells nothing. ValueError, naming PATH, where it cannot be used.
     """
@@ -170,12 +182,22 @@ def of_path(path: Path, *, fps: float | None) -> Recording:
     footage = footage_at(path, name)
     if not footage.numbers:
         raise ValueError(f"{path}: no pictures with a number in their names")
+    numbers = [
+        number
+        for number in footage.numbers
+        if (first is None or number >= first) and (last is None or number <= last)
+    ]
+    if not numbers:
+        raise ValueError(
+            f"{path}: none of its frames, {footage.numbers[0]} to {footage.numbers[-1]}, is from "
+            f"{first} to {last}"
+        )
     told = footage.fps if isinstance(footage, Video) else None
     fps = told if fps is None else fps
     if fps is None:
         raise ValueError(f"{path}: its frames a second are not told; give --fps")
     try:
-        odd = _looked_at(footage, fps)
+        odd = odd_times(footage, numbers, fps)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if told is not None and told != fps:
@@ -184,7 +206,7 @@ def of_path(path: Path, *, fps: float | None) -> Recording:
         name,
         Person("", str(path)),
         footage,
-        footage.numbers,
+        numbers,
         fps,
         (),
         stand_in=standin_mark(place(footage)) is not None,
@@ -193,20 +215,21 @@ def of_path(path: Path, *, fps: float | None) -> Recording:
     )
 
 
-def _looked_at(footage: Footage, fps: float) -> list[str]:
-    """What is odd about the times of FOOTAGE; ValueError where they cannot be used."""
-    if not fps > 0:
+def odd_times(footage: Footage, numbers: Sequence[int], fps: float | None) -> list[str]:
+    """What is odd about the times of FOOTAGE's frames of NUMBERS; ValueError where they cannot be
+    used. FPS None is not known: then a gap is judged by what share of the frames it is, alone."""
+    if fps is not None and not fps > 0:
         raise ValueError(f"{fps} frames a second; the rate of a video is above 0")
     if isinstance(footage, Video) and footage.uneven:
         raise ValueError(f"{footage.uneven}; {CONSTANT}")
-    steps = np.diff(footage.numbers)
+    steps = np.diff(numbers)
     missing = int((steps - 1).sum())
     if not missing:
         return []
     longest = int(steps.argmax())
-    if steps[longest] > max(1, GAP * fps):
+    if fps is not None and steps[longest] > max(1, GAP * fps):
         raise ValueError(
-            f"no frames between {footage.numbers[longest]} and {footage.numbers[longest + 1]}, "
+            f"no frames between {numbers[longest]} and {numbers[longest + 1]}, "
             f"{steps[longest] / fps:.2f} s at {fps:g} frames a second"
         )
     if missing > MISSING * steps.sum():

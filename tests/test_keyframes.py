@@ -19,17 +19,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mie_x.datasets.collection import MARK
-from mie_x.datasets.footage import Pictures
+from mie_x.datasets.footage import Pictures, Video
 from mie_x.datasets.standin import Event, Shot, film, write_events
+from mie_x.faces import MARGIN
 from mie_x.folds import Person
 from mie_x.intervals import Interval
 from mie_x.records import AUS, Clip, Origin
 from mie_x.report import STAND_IN
 from pipelines.inferred import STOPS, Done, compare, figure, happening, median_spread
 from pipelines.keyframes import keyframes
-from pipelines.labelled import BY_APEX, CUTS, LONGEST, STARTS, Cut, cuts, usual_cut
+from pipelines.labelled import (
+    BY_APEX,
+    CUTS,
+    LONGEST,
+    STARTS,
+    Cut,
+    Look,
+    cuts,
+    of_path,
+    seen_all,
+    usual_cut,
+)
 from recognizers.key_frames import Epochs, Inferred
 from recognizers.mecia import Heads
+from tests.test_footage import UNEVEN, record, steps
 
 
 def footage(numbers: Sequence[int], name: str = "film") -> Pictures:
@@ -95,6 +108,12 @@ def test_a_cut_keeps_out_of_its_neighbours_whatever_their_kind() -> None:
          "40 frames long, too long for a clip of 32"),  # of 40, 4 and 4 frames: mean 16
         ([clip(41, 50, of=footage(range(1, LONGEST + 2)))], "whole",
          "601 frames, of which 600 can be looked at; cut it centred or drawn"),
+        ([clip(401, 720, of=footage(range(1, 2001)))], "centred",
+         "640 frames, of which 600 can be looked at"),
+        ([clip(41, 50, of=footage([*range(1, 61), *range(75, 101)]))], "whole",
+         "no frames between 60 and 75, 0.15 s at 100 frames a second"),
+        ([clip(41, 50, of=footage([*range(1, 41, 2), *range(41, 101)]))], "whole",
+         "20 of 99 frames are missing: its times are not true"),
         ([clip(41, 50, of=HUNDRED, problem="no frames")], "whole", "no frames"),
         ([clip(41, 50, of=HUNDRED, repaired=("offset '0' is not annotated: its apex 50 taken",))],
          "whole", "offset '0' is not annotated: its apex 50 taken"),
@@ -105,6 +124,38 @@ def test_what_cannot_be_cut_is_left_out_with_the_reason(
 ) -> None:
     _, left_out = cuts(clips, cut=cut, seed=0)
     assert ("own/s1/a", reason) in left_out
+
+
+def test_what_is_missing_elsewhere_is_nothing_to_a_cut_and_a_little_in_it_is_told() -> None:
+    elsewhere = clip(41, 50, of=footage([*range(1, 61), *range(75, 101)]))
+    assert numbers_of([elsewhere], "centred") == tuple(range(36, 56))
+    ((_, odd),) = [
+        (one.clip, one.clip.odd)
+        for one in cuts([clip(41, 50, of=footage([*range(1, 53), *range(54, 101)]))],
+                        cut="centred", seed=0)[0]
+    ]  # fmt: skip
+    assert odd == ("1 frames are missing, 1 in a row at most",)
+
+
+def test_a_video_whose_rate_varies_is_left_out(tmp_path: Path) -> None:
+    video = Video("v", record(tmp_path / "v.mkv", steps(6), UNEVEN))
+    one = Clip(Origin("own", "s1", "a"), video, 3, 3, 4, "", 0, fps=30)
+    found, ((key, reason),) = cuts([one], cut="whole", seed=0)
+    assert (found, key) == ([], "own/s1/a")
+    assert "ms apart (variable frame rate)" in reason
+
+
+def test_rows_that_cannot_be_used_are_nothing_to_other_clips() -> None:
+    twice = clip(41, 50, of=HUNDRED, problem="in the sheet twice")
+    found, left_out = cuts([TEN, twice], cut="centred", seed=0)
+    assert [one.numbers for one in found] == [tuple(range(36, 56))]
+    assert left_out == [("own/s1/a", "in the sheet twice")]
+    assert usual_cut([TEN, twice]) == "whole"
+    absurd = clip(20, 10**6, of=HUNDRED, name="b", problem="no frame 500020, its apex")
+    assert numbers_of([TEN, absurd], "centred") == tuple(range(36, 56))
+    guessed = clip(31, 70, of=footage(range(1, 101), "other"), name="b",
+                   repaired=("offset '0' is not annotated: its apex 70 taken",))  # fmt: skip
+    assert numbers_of([TEN, guessed], "centred") == tuple(range(36, 56))
 
 
 def test_macro_expressions_are_no_clips_of_their_own() -> None:
@@ -217,7 +268,7 @@ def test_the_apex_interval_is_the_unbroken_stretch_that_looks_like_the_apex() ->
 def test_frames_are_counted_and_times_are_told_by_frame_numbers() -> None:
     numbers = (10, 11, 12, 15, 16, 17, 18, 19)  # 13 and 14 are missing
     cut = Cut(clip(11, 17, of=footage(numbers), apex=15), numbers)
-    assert cut.truth == Interval(1, 5, apex=3)
+    assert cut.truth == Interval(1, 5, label=0, apex=3)
     found = compare("by hand", cut, 3, Inferred(2, 4, 6))
     assert found.numbers == (12, 16, 18)
     assert found.iou == 4 / 6 and found.f1 == 8 / 10
@@ -450,6 +501,24 @@ def test_clips_that_cannot_be_seen_or_used_are_told_and_the_others_go_on(
     assert "## 2 not seen" in report and "## 1 left out" in report and "no face" in report
     every = run(place, tmp_path / "inside", modules=["A"], start="inside")
     assert [found.cut.key for found in every.found] == ["clips/s01/c", "clips/s04/c"]
+
+
+def test_a_frame_that_vanishes_and_a_damaged_view_cost_their_clip_alone(
+    root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "frames", tmp_path / "frames")
+    found = [of_path(tmp_path / "frames" / who, frame=9, first=None, last=None, fps=30)
+             for who in EMOTIONS]  # fmt: skip
+    look, store = Look(32, MARGIN, None), tmp_path / "views"
+    seen, failed = seen_all(found, look, store, workers=1, progress=None)
+    assert (len(seen), failed) == (3, [])
+    kept, _ = look.paths(found[1], store)
+    kept.write_bytes(kept.read_bytes()[:100])
+    (tmp_path / "frames" / "03" / "004.png").unlink()
+    seen, (damaged, gone) = seen_all(found, look, store, workers=1, progress=None)
+    assert [cut.key for cut, _ in seen] == ["01"]
+    assert damaged.key == "02" and f"{kept}: damaged" in damaged.reason
+    assert gone.key == "03" and "004.png" in gone.reason
 
 
 def test_one_clip_needs_a_frame_and_tells_no_score(root: Path, tmp_path: Path) -> None:

@@ -236,6 +236,16 @@ def test_a_folder_of_frames_needs_a_frame_rate(tmp_path: Path) -> None:
         of_path(tmp_path / "c", fps=None)
 
 
+def test_what_is_missing_counts_between_the_given_ends_alone(tmp_path: Path) -> None:
+    folder(tmp_path / "c", [*range(1, 20), *range(40, 60)])
+    assert list(of_path(tmp_path / "c", fps=100, first=45).numbers) == list(range(45, 60))
+    assert list(of_path(tmp_path / "c", fps=100, first=5, last=25).numbers) == list(range(5, 20))
+    with pytest.raises(ValueError, match=r"/c: no frames between 19 and 40"):
+        of_path(tmp_path / "c", fps=100, last=40)
+    with pytest.raises(ValueError, match=r"/c: none of its frames, 1 to 59, is from 20 to 39"):
+        of_path(tmp_path / "c", fps=100, first=20, last=39)
+
+
 def test_what_cannot_be_spotted_in_says_which_and_why(tmp_path: Path) -> None:
     record(tmp_path / "v.mkv", steps(6), UNEVEN)
     with pytest.raises(ValueError, match=r"v\.mkv: its frames are 17 to 83 ms apart .*-fps_mode"):
