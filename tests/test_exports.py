@@ -16,7 +16,7 @@ from mie_x import __version__
 from mie_x.datasets import COLLECTIONS, EXPORTS, coded
 from mie_x.datasets.casme_sq import FILMS
 from mie_x.datasets.footage import Pictures, Video
-from mie_x.datasets.sheets import tables
+from mie_x.datasets.sheets import tables, write_sheet
 from mie_x.records import LABELS, Clip, Origin
 
 FRAMES = range(1, 13)
@@ -180,6 +180,17 @@ def test_a_row_says_what_of_it_a_machine_has_coded(layout: str, by: str, tmp_pat
     row = next(iter(tables(path)))[1][-1]
     assert row[-1] == by and coded.by_machine(row) == [by]
     assert "emotion, class and AUs as the collection has them" in coded.KEY_FRAMES
+
+
+@given(st.text("=+-'\"\r\n\t\x85\u2028\xa0 ,;4B\0"))
+def test_whatever_a_cell_is_read_as_can_be_written_again(cell: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "codes.csv"
+        write_sheet(path, {"codes": [["AUs", "end"], [cell, "."]]})
+        ((_, (_, (found, _))),) = tables(path)
+        one = clip("clips", Path(folder))
+        write_sheet(path, {"codes": [["AUs", "end"], [coded.text(one, found), "."]]})
+        assert [lines[1][0] for _, lines in tables(path)] == [found]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

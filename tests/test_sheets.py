@@ -96,6 +96,16 @@ def test_a_quote_prefix_of_a_workbook_and_an_apostrophe_in_a_csv_read_alike(tmp_
     assert cells(of_workbook.rows) == cells(of_csv.rows) == [("006", "006_1_2", "1")]
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [("4\n12", "4 12"), ("4\r\n+ 12\n", "4 + 12"), ("4\t12", "4 12"), ("''\xa04", "4")],
+)
+def test_lines_within_a_cell_become_one(suffix: str, cell: str, text: str, tmp_path: Path) -> None:
+    path = write(tmp_path / f"sheet{suffix}", [HEADER, ["006", cell, 1], ["007", "x", 2]])
+    assert cells(read_sheet(path, header=HEADER).rows) == [("006", text, "1"), ("007", "x", "2")]
+
+
 def test_a_formula_that_nobody_calculated_is_an_empty_cell(tmp_path: Path) -> None:
     path = write(tmp_path / "sheet.xlsx", [HEADER, ["006", "=C2-A2+1", 5]])
     assert cells(read_sheet(path, header=HEADER).rows) == [("006", "", "5")]
@@ -172,7 +182,7 @@ def test_every_usual_csv_is_read(tmp_path: Path, text: str) -> None:
 def test_a_cell_of_a_csv_may_hold_commas_and_lines(tmp_path: Path) -> None:
     path = tmp_path / "sheet.csv"
     path.write_text('Subject,Filename,Onset\n"4,24，6","two\nlines",1\n', "utf-8")
-    assert cells(read_sheet(path, header=HEADER).rows) == [("4,24，6", "twolines", "1")]
+    assert cells(read_sheet(path, header=HEADER).rows) == [("4,24，6", "two lines", "1")]
 
 
 @pytest.mark.parametrize(

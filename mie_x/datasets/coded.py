@@ -15,7 +15,6 @@ What the layout cannot hold is refused, or said in the docstring of the function
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,10 +23,8 @@ from typing import Protocol
 from mie_x import __version__
 from mie_x.cells import inert
 from mie_x.datasets.footage import below
-from mie_x.datasets.sheets import MACHINES, find_sheets, tables, write_sheet
+from mie_x.datasets.sheets import BREAKS, MACHINES, find_sheets, tables, write_sheet
 from mie_x.records import LABELS, Clip
-
-_BREAKS = re.compile("[\0-\x1f\x7f\x85\u2028\u2029]")  # lines and control characters
 
 BY_MACHINE = f"coded by mie-x {__version__}, a machine"
 """Who coded a clip of which a machine tells all."""
@@ -88,7 +85,7 @@ def refuse(clip: Clip, why: str) -> ValueError:
 
 def text(clip: Clip, cell: str) -> str:
     """CELL, of CLIP, as it is to be written; ValueError where no reader would give it back."""
-    if cell != cell.strip() or cell.startswith("'") or _BREAKS.search(cell):
+    if cell != cell.strip() or cell.startswith("'") or BREAKS.search(cell):
         raise refuse(clip, f"{cell[:60]!r} is no text that a cell can hold")
     return inert(cell)
 

@@ -1,10 +1,10 @@
 """Label sheets as they are: Excel workbooks, old and new, and CSV exports of them, as text.
 
-Every cell becomes stripped text ("" where empty): in these sheets a lone action unit is a number, a
-number may be stored as text, and a subject ``006`` may have become 6 or '006. The line of the
-header is found by the names that it must hold, wherever it stands: the originals have 0, 9 or 13
-lines of preamble, exports have none. Formulas give what the last program that saved the sheet had
-calculated, "" where none had: so what a formula tells is always computed again.
+Every cell becomes stripped text of one line ("" where empty): in these sheets a lone action unit is
+a number, a number may be stored as text, and a subject ``006`` may have become 6 or '006. The line
+of the header is found by the names that it must hold, wherever it stands: the originals have 0, 9
+or 13 lines of preamble, exports have none. Formulas give what the last program that saved the sheet
+had calculated, "" where none had: so what a formula tells is always computed again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ MAX_ROWS = 100_000
 MAX_COLUMNS = 1_000
 HEADER_WITHIN = 40  # lines
 MACHINES = "mie-x"  # in the names of sheets that tell what a machine found
+BREAKS = re.compile("[\0-\x1f\x7f\x85\u2028\u2029]+")  # lines and control characters
+_PREFIX = re.compile(r"^[\s']+")
 STAMP = datetime(2000, 1, 1)  # of every stand-in: no hour of anybody's
 
 
@@ -143,14 +145,17 @@ def tables(path: Path, *, sheet: str | None = None) -> Iterator[tuple[str, list[
 
 
 def _text(cell: object) -> str:
-    """A cell as stripped text; whole numbers without their point, the quote prefix taken off."""
+    """A cell as text that ``coded`` can write again: of one line, stripped, without quote prefix.
+
+    Whole numbers have no point.
+    """
     if cell is None:
         return ""
     if isinstance(cell, bool):
         return str(int(cell))
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() else repr(cell)
-    return str(cell).strip().removeprefix("'").strip()
+    return _PREFIX.sub("", BREAKS.sub(" ", str(cell))).rstrip()
 
 
 def _xlsx(path: Path, sheet: str | None) -> Iterator[tuple[str, list[list[Any]]]]:
@@ -201,7 +206,7 @@ def _csv(path: Path) -> list[list[Any]]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text; export it as CSV (UTF-8)") from error
-    told = text.splitlines()
+    told = list(io.StringIO(text, newline=""))  # cells may hold lines
     head = "\n".join(told[:HEADER_WITHIN])
     separator = max(",;\t", key=head.count)
     lines: list[list[Any]] = []
