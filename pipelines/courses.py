@@ -89,6 +89,10 @@ class Part(NamedTuple):
     odd: tuple[str, ...]
 
 
+class NoFace(ValueError):
+    """Two frames between which nothing is seen, for no face is followed at the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How a recording is looked at: the kind of flow, one of ``flow.FLOWS``, and every how many
@@ -235,7 +239,7 @@ def stream(recording: Recording, look: Look, *, step: int, workers: int) -> Iter
 def pair(recording: Recording, look: Look, first: int, second: int) -> NDArray[np.float16]:
     """The maps (3, 42, 42) of the flow from position FIRST to SECOND, seen as in ``course``.
 
-    ValueError, naming the recording, where no face is followed at FIRST.
+    NoFace, naming the recording, where no face is followed at FIRST.
     """
     every, again = _steps(recording, look)
     looks = [0] if every is None else list(range(first - first % every, first + 1, again))
@@ -245,7 +249,7 @@ def pair(recording: Recording, look: Look, first: int, second: int) -> NDArray[n
     told = _Found(recording, look)
     alignment = next(filter(None, (told.find(frames[place], place) for place in looks)), None)
     if alignment is None:
-        raise ValueError(f"{recording.name}: no face about frame {recording.numbers[first]}")
+        raise NoFace(f"{recording.name}: no face about frame {recording.numbers[first]}")
     seen = _shown(frames[first], alignment), _shown(frames[second], alignment)
     made, _, _ = _made([seen], look.flow)
     maps: NDArray[np.float16] = made[0]

@@ -18,6 +18,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ class Lesson:
 
     ``maps`` (n, 3, 42, 42) and ``seen`` (n,) are its course's; ``truths`` the expressions of the
     kind that is learned, by position; ``pairs`` (M, 3, 42, 42) the maps from onset to apex of those
-    that have a class, and ``labels`` (M,) their classes.
+    that have a class and begin where a face is followed, and ``labels`` (M,) their classes.
     """
 
     person: Person
@@ -331,13 +332,12 @@ def gather(
             seen = courses.course(
                 one, look, step=step, store=store, workers=workers, progress=progress
             )
-            lesson = _lesson(one, seen, kind, look, classes, store)
+            lesson, unseen = _lesson(one, seen, kind, look, classes, store)
         except UNUSABLE as error:
             failed.append(LeftOut(one.name, said_of(error)))
         else:
-            watched.append(
-                Watched(one, lesson, step, where_seen(seen.strength, seen.seen), seen.odd)
-            )
+            strength = where_seen(seen.strength, seen.seen)
+            watched.append(Watched(one, lesson, step, strength, (*seen.odd, *unseen)))
         before += len(one.numbers)
     return Gathered(given, watched, classes, left_out, failed)
 
@@ -354,8 +354,8 @@ def _lesson(
     look: Look,
     classes: Sequence[str],
     store: Path,
-) -> Lesson:
-    """What can be learned from ONE; its pairs are kept in STORE, too.
+) -> tuple[Lesson, list[str]]:
+    """What can be learned from ONE, and what of it cannot; its pairs are kept in STORE, too.
 
     An apex that nobody coded is taken in the middle, as ``mie_x.datasets`` does.
     """
@@ -367,19 +367,33 @@ def _lesson(
     path = store / f"{hashed(told)}.npz"
 
     def make() -> dict[str, Array]:
-        maps = [courses.pair(one, look, *pair) for pair in ends]
-        return {"pairs": np.array(maps, np.float32).reshape(-1, *courses.SHAPE)}
+        maps, which = [], []
+        for number, pair in enumerate(ends):
+            with suppress(courses.NoFace):
+                maps.append(courses.pair(one, look, *pair))
+                which.append(number)
+        pairs = np.array(maps, np.float32).reshape(-1, *courses.SHAPE)
+        return {"pairs": pairs, "which": np.array(which, np.int64)}
 
     arrays = kept(path, make) if ends else make()
-    return Lesson(
+    which = arrays["which"].tolist()
+    unseen = [
+        f"frame {one.numbers[first]}, the onset of an expression: no face, so that nothing is "
+        "learned of its emotion"
+        for number, (first, _) in enumerate(ends)
+        if number not in which
+    ]
+    classed = [labels[truth.label] for truth in shown if truth.label is not None]
+    lesson = Lesson(
         person=one.subject,
         fps=one.fps,
         maps=seen.maps,
         seen=seen.seen,
         truths=truths,
         pairs=arrays["pairs"],
-        labels=np.array([labels[t.label] for t in shown if t.label is not None], np.int64),
+        labels=np.array(classed, np.int64)[which],
     )
+    return lesson, unseen
 
 
 def classes_of(classes: Sequence[str]) -> dict[int, int]:

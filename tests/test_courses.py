@@ -16,7 +16,7 @@ from mie_x import flow
 from mie_x.datasets.footage import Unreadable
 from mie_x.faces.aligned import Alignment, aligned, find_alignment
 from mie_x.records import Frames
-from pipelines.courses import PART, Course, Look, Part, course, pair, stream
+from pipelines.courses import PART, Course, Look, NoFace, Part, course, pair, stream
 from pipelines.recordings import Recording, of_path
 from pipelines.views import FORMS, Recipe
 from tests.test_aligned import FACE, HEIGHT, OTHER, WIDTH, scene
@@ -133,7 +133,7 @@ def test_a_pair_of_any_two_frames_is_seen_as_the_course_sees_the_first(tmp_path:
         np.testing.assert_array_equal(pair(recording, look, row, row + STEP), rows[row])
     wanted = by_hand(frames[10], frames[14], find_alignment(frames[10]))
     np.testing.assert_array_equal(pair(recording, look, 10, 14), wanted.astype(np.float16))
-    with pytest.raises(ValueError, match=r"c\.mkv: no face about frame 8"):
+    with pytest.raises(NoFace, match=r"c\.mkv: no face about frame 8"):
         pair(recording, look, 7, 9)
 
 

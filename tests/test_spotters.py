@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipelines.spotters import PLACES, Array, kept
+from mie_x.records import Frames
+from pipelines import courses
+from pipelines.courses import Look
+from pipelines.spotters import PLACES, Array, Gathered, gather, kept
 from recognizers import RECOGNIZERS, weights
 from recognizers.training import Fitted
 from recognizers.weights import Spotter
+from tests.test_courses import BLANK, SMILE
+from tests.test_footage import record
+from tests.test_recordings import HEAD
 from tests.test_spot import CLASSES, SPOTTER
 
 # -- weights -------------------------------------------------------------------------------------
@@ -42,6 +50,43 @@ def test_what_cannot_spot_as_it_says_is_refused_when_it_is_read(tmp_path: Path) 
     )  # fmt: skip
     assert weights.load(tmp_path / "w").spotter is not None
     refused(untrained("ststnet"), "tvl1")
+
+
+# -- what is looked at ---------------------------------------------------------------------------
+
+
+def looked_at(
+    root: Path, films: Mapping[str, Sequence[Frames]], *rows: str, look: Look, **options: Any
+) -> Gathered:
+    """FILMS of 10 frames a second, and the ROWS of expressions in them."""
+    for name, frames in films.items():
+        record(root / f"{name}.mkv", frames)
+    (root / "clips.csv").write_text("\n".join([HEAD, *rows]) + "\n")
+    return gather(
+        "clips", root, kind="micro", look=look, fps=None, store=root / "store", workers=1, **options
+    )
+
+
+def test_an_expression_whose_onset_shows_no_face_costs_its_own_pair_alone(tmp_path: Path) -> None:
+    """A second with a face, one without, one with; an expression begins in each."""
+    film = [SMILE[0]] * 10 + [BLANK] * 10 + [*SMILE, *SMILE[:4]]
+    rows = (
+        "s1,a,film.mkv,3,5,8,10,,negative,,micro",
+        "s1,b,film.mkv,13,15,18,10,,negative,,micro",
+        "s1,c,film.mkv,22,24,26,10,,positive,,micro",
+    )
+    look = Look("farneback", face_every=1)
+    for _ in ("made", "taken from the store"):
+        (one,) = (found := looked_at(tmp_path, {"film": film}, *rows, look=look)).watched
+        assert (found.failed, found.classes) == ([], CLASSES)
+        assert (len(one.lesson.truths), one.lesson.labels.tolist()) == (3, [0, 1])
+        for pair, ends in zip(one.lesson.pairs, ((2, 4), (21, 23)), strict=True):
+            np.testing.assert_array_equal(pair, courses.pair(one.recording, look, *ends))
+        assert one.odd == (
+            "frames 11 to 20: no face",
+            "frame 13, the onset of an expression: no face, so that nothing is learned of its "
+            "emotion",
+        )
 
 
 # -- what is kept --------------------------------------------------------------------------------
