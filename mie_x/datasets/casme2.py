@@ -83,7 +83,7 @@ def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE
     their own folder, frame numbers from 1, and no class but that of the emotion. What is not
     annotated is "/".
     """
-    lines: list[list[object]] = [[*HEADER[:-1], "Coded by"]]
+    lines: list[list[object]] = [[*HEADER[:-1], "Objective Classes", "Coded by"]]
     for clip in clips:
         _, subject, name = clip.origin
         coded.check_names(clip, NAME, footage=f"{subject}/{name}")
@@ -95,7 +95,7 @@ def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE
             raise coded.refuse(clip, f"CASME II's subjects are {subject_name(number)!r}")
         texts = [coded.text(clip, cell) for cell in (number, name, clip.aus, clip.emotion)]
         lines.append([*texts[:2], None, *coded.numbers(clip, untold="/"), None, *texts[2:]])
-        lines[-1].append(coded.byline([clip], by))
+        lines[-1] += [None, coded.byline([clip], by)]
     return coded.write_new(root, "CASME2-coding-mie-x.xlsx", {"Sheet1": lines}, *SHEETS)
 
 
