@@ -182,7 +182,7 @@ def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE
         texts = [coded.text(clip, cell) for cell in (name, clip.aus, clip.emotion, place)]
         valence = OTHERS if clip.label is None else valences[clip.label]
         lines.append([int(video[0]), texts[0], onset, apex, offset, texts[1], valence])
-        lines[-1] += [f"{clip.kind}-expression", texts[2], len(clip.numbers) or None, texts[3]]
+        lines[-1] += [f"{clip.kind}-expression", texts[2], coded.duration(clip), texts[3]]
         lines[-1].append(coded.byline([clip], by))
     name = "CAS(ME)^2code_final(mie-x).xlsx"
     return coded.write_new(root, name, {"CASFEcode_final": lines}, *SHEETS)

@@ -102,6 +102,13 @@ def numbers(clip: Clip, *, untold: object, least: int = 1) -> list[object]:
     return [untold if number is None else number for number in told]
 
 
+def duration(clip: Clip) -> int | None:
+    """Frames from onset to offset of CLIP, both counted, missing ones too; None where not coded."""
+    if clip.onset is None or clip.offset is None:
+        return None
+    return clip.offset - clip.onset + 1
+
+
 def check_class(clip: Clip, label_of: Mapping[str, str]) -> None:
     """ValueError where CLIP's class is not the one that LABEL_OF tells of its emotion."""
     label = label_of.get(clip.emotion.lower())

@@ -111,10 +111,21 @@ def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE
         if subject != subject.zfill(3):
             raise coded.refuse(clip, f"SAMM's subjects are {subject.zfill(3)!r}, not {subject!r}")
         texts = [coded.text(clip, cell) for cell in (subject, name, clip.aus, clip.emotion)]
-        lines.append([*texts[:2], None, *coded.numbers(clip, untold=-1)])
-        lines[-1] += [len(clip.numbers) or None, "Micro - 1/2", *texts[2:], None]
+        lines.append([*texts[:2], stimulus(name), *coded.numbers(clip, untold=-1)])
+        lines[-1] += [coded.duration(clip), "Micro - 1/2", *texts[2:], None]
         lines[-1].append(coded.byline([clip], by))
     return coded.write_new(root, "SAMM_Micro_FACS_Codes_mie-x.xlsx", {"MICRO_ONLY": lines}, SHEETS)
+
+
+def stimulus(name: str) -> int | None:
+    """The inducement code of the clip called NAME: its second part, where that is a number.
+
+    >>> stimulus("006_1_2"), stimulus("006_a")
+    (1, None)
+    """
+    _, _, rest = name.partition("_")
+    number = rest.partition("_")[0]
+    return int(number) if number.isdecimal() else None
 
 
 def _above(title: str) -> list[list[object]]:
@@ -242,7 +253,7 @@ def write_codes(root: Path, rows: Sequence[Sequence[object]]) -> None:
     for subject, name, onset, apex, offset, units, emotion in rows:
         line = len(lines) + 1
         quote = "'" if len(lines) == 14 else ""
-        lines.append([f"{quote}{subject}", f"{quote}{name}", int(str(name).split("_")[1])])
+        lines.append([f"{quote}{subject}", f"{quote}{name}", stimulus(str(name))])
         lines[-1] += [
             onset,
             apex,

@@ -118,9 +118,9 @@ def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE
         if clip.origin.subject != name.split("_")[0]:
             raise coded.refuse(clip, f"its name says that it is of {name.split('_')[0]!r}")
         texts = [coded.text(clip, cell) for cell in (clip.origin.subject, name, clip.aus)]
-        lines.append([*texts[:2], None, *coded.numbers(clip, untold=-1)])
+        lines.append([*texts[:2], samm.stimulus(name), *coded.numbers(clip, untold=-1)])
         lines[-1] += [
-            len(clip.numbers) or None,
+            coded.duration(clip),
             _TYPE[clip.kind],
             texts[2],
             coded.byline([clip], by),
@@ -202,7 +202,7 @@ def write_standin(
                 keys.repaired = ["onset 0, before the recording: its first frame 1 taken"]
             elif len(made) == 2:
                 units += "+glare"
-            lines.append([subject, name, int(video.split("_")[1]), *cells, cells[2] - cells[0] + 1])
+            lines.append([subject, name, samm.stimulus(video), *cells, cells[2] - cells[0] + 1])
             lines[-1] += [_TYPE[kind], standin.cell(units), None]
             made.append(
                 make_clip(
