@@ -152,10 +152,6 @@ def course(
 
 def told_of(recording: Recording, look: Look, *, step: int) -> dict[str, Any]:
     """Everything that a stored course depends on; JSON-able."""
-    libraries = {name: version(name) for name in (*views.LIBRARIES, "av")}
-    if look.flow != "tvl1":
-        with flow.opencv() as cv2:
-            libraries["opencv"] = cv2.__version__
     own = "".join(inspect.getsource(module) for module in (footage, sys.modules[__name__]))
     return {
         "recording": recording.name,
@@ -164,8 +160,17 @@ def told_of(recording: Recording, look: Look, *, step: int) -> dict[str, Any]:
         "look": asdict(look) | ({} if look.face_every is None else {"fps": recording.fps}),
         "step": step,
         "code_sha256": [views.code_sha256(), hashlib.sha256(own.encode()).hexdigest()],
-        "libraries": libraries,
+        "libraries": libraries(look),
     }
+
+
+def libraries(look: Look) -> dict[str, str]:
+    """Versions of what decides how LOOK sees; ValueError where an extra is not installed."""
+    found = {name: version(name) for name in (*views.LIBRARIES, "av")}
+    if look.flow != "tvl1":
+        with flow.opencv() as cv2:
+            found["opencv"] = cv2.__version__
+    return found
 
 
 def _parts(

@@ -265,13 +265,15 @@ def _spotter(
 class Watched:
     """A recording that was looked at: its course, and what can be learned from it.
 
-    ``mark`` is a hash of all that a network can see of it and is told of it.
+    ``mark`` is a hash of all that a network can see of it and is told of it; ``looked`` that of
+    all which the course and the pairs depend on, our code and its libraries among it.
     """
 
     recording: Recording
     lesson: Lesson
     step: int
     strength: NDArray[np.float32]  # NaN where nothing was seen
+    looked: str
     odd: tuple[str, ...] = ()
 
     @property
@@ -279,7 +281,7 @@ class Watched:
         one = self.recording
         told = [
             one.name, one.subject, one.fps, self.step, list(map(repr, self.lesson.truths)),
-            self.lesson.labels.tolist(),
+            self.lesson.labels.tolist(), self.looked,
         ]  # fmt: skip
         digest = hashlib.sha256(json.dumps(told).encode())
         for array in (self.strength, self.lesson.seen, self.lesson.pairs):
@@ -332,12 +334,14 @@ def gather(
             seen = courses.course(
                 one, look, step=step, store=store, workers=workers, progress=progress
             )
-            lesson, unseen = _lesson(one, seen, kind, look, classes, store)
+            told = courses.told_of(one, look, step=step)
+            lesson, unseen = _lesson(one, seen, kind, look, classes, store, told)
         except UNUSABLE as error:
             failed.append(LeftOut(one.name, said_of(error)))
         else:
             strength = where_seen(seen.strength, seen.seen)
-            watched.append(Watched(one, lesson, step, strength, (*seen.odd, *unseen)))
+            odd = (*seen.odd, *unseen)
+            watched.append(Watched(one, lesson, step, strength, hashed(told), odd))
         before += len(one.numbers)
     return Gathered(given, watched, classes, left_out, failed)
 
@@ -354,17 +358,18 @@ def _lesson(
     look: Look,
     classes: Sequence[str],
     store: Path,
+    told: Mapping[str, Any],
 ) -> tuple[Lesson, list[str]]:
     """What can be learned from ONE, and what of it cannot; its pairs are kept in STORE, too.
 
+    They depend on what is TOLD of its course.
     An apex that nobody coded is taken in the middle, as ``mie_x.datasets`` does.
     """
     truths = tuple(truth for truth in one.truths if truth.kind == kind)
     labels = classes_of(classes)
     shown = [truth for truth in truths if truth.label is not None]
     ends = [(t.first, (t.first + t.last) // 2 if t.apex is None else t.apex) for t in shown]
-    told = courses.told_of(one, look, step=1) | {"pairs": ends}
-    path = store / f"{hashed(told)}.npz"
+    path = store / f"{hashed({**told, 'pairs': ends})}.npz"
 
     def make() -> dict[str, Array]:
         maps, which = [], []

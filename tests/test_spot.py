@@ -107,7 +107,7 @@ def watched(
     seen = np.ones(count - STEP, bool)
     labels = np.array([0 if truth.label == NEGATIVE else 1 for truth in truths], np.int64)
     own = Lesson(one.subject, one.fps, maps, seen, one.truths, pairs, labels)
-    return Watched(one, own, STEP, strength)
+    return Watched(one, own, STEP, strength, "planted")
 
 
 def expression(first: int, label: int, *, length: int = 12) -> Interval:

@@ -89,6 +89,23 @@ def test_an_expression_whose_onset_shows_no_face_costs_its_own_pair_alone(tmp_pa
         )
 
 
+def test_who_looked_in_another_way_is_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a network is shown hangs on code and libraries that it is no part of."""
+    row = "s1,a,film.mkv,3,5,8,10,,negative,,micro"
+
+    def mark() -> str:
+        (one,) = looked_at(tmp_path, {}, row, look=Look("farneback")).watched
+        return one.mark
+
+    record(tmp_path / "film.mkv", SMILE * 2)
+    before = mark()
+    assert mark() == before
+    monkeypatch.setattr("cv2.__version__", "0")  # as after an update
+    assert mark() != before
+
+
 # -- what is kept --------------------------------------------------------------------------------
 
 
