@@ -55,13 +55,13 @@ def write(folder: Path, export: Export, clips: Sequence[Clip], *, by: str = BY_M
     with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
         made = export(Path(fresh), clips, by=by)
         path = folder / made.name
-        if path.exists() and not _is_machines(path):
+        if path.exists() and not is_machines(path):
             raise ValueError(f"{path}: there already, and nothing says that it is a machine's")
         folder.mkdir(exist_ok=True)
         return made.replace(path)
 
 
-def _is_machines(path: Path) -> bool:
+def is_machines(path: Path) -> bool:
     """Whether its name or a line of it says so: the table of one's own clips is always clips.csv"""
     named = MACHINES in path.name
     return named or any(by_machine(line) for _, lines in tables(path) for line in lines)
