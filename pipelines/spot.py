@@ -146,9 +146,15 @@ def spot(
     else:
         assert named is not None
         gathered = gather(
-            *named, kind=kind, look=look, fps=fps, store=store or out / "courses", workers=workers
-        )
+            *named, kind=kind, look=look, fps=fps, store=store or out / "courses",
+            workers=workers, check=_apart,
+        )  # fmt: skip
         given, left_out, failed = gathered.recordings, gathered.left_out, gathered.failed
+        if len(seen := {one.recording.subject for one in gathered.watched}) < 2:
+            raise ValueError(
+                f"{what[0]}: nobody but {'/'.join(*seen)} could be looked at, and to leave one out "
+                f"takes two; {first_of(failed, left_out)}"
+            )
         made, lost, remarks = leave_one_out(
             gathered.watched, out, classes=gathered.classes, recipe=recipe, epochs=epochs,
             seeds=range(seed, seed + seeds), workers=workers, device=device,
@@ -406,8 +412,13 @@ def leave_one_out(
 
 
 def _apart(people: Iterable[Person]) -> None:
+    """ValueError unless PEOPLE are two or more, and no two of them look like one."""
+    several = sorted(set(people))
+    if len(several) < 2:
+        known_by = ", ".join("/".join(who) for who in several) or "nobody"
+        raise ValueError(f"to leave one person out takes two, and there is {known_by}")
     known: dict[tuple[str, ...], Person] = {}
-    for who in sorted(set(people)):
+    for who in several:
         if (other := known.setdefault(loosely(who), who)) != who:
             raise ValueError(
                 f"{'/'.join(other)} and {'/'.join(who)} look like one person, who would be trained "

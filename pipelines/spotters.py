@@ -308,16 +308,21 @@ def gather(
     fps: float | None,
     store: Path,
     workers: int,
+    check: Callable[[Iterable[Person]], None] | None = None,
 ) -> Gathered:
     """Look at all recordings of the collection NAME in ROOT; courses are kept in STORE.
 
-    ``classes`` are those that an expression of KIND has. ValueError where there is none of KIND.
+    ``classes`` are those that an expression of KIND has. ValueError where there is none of KIND,
+    nothing can be looked at, or CHECK refuses who is seen, before anything is looked at.
     """
     given, left_out = recordings.of_collection(name, root, fps=fps, kind=kind)
     own = [truth for one in given for truth in one.truths if truth.kind == kind]
     if not own:
         first = f"; the first left out: {': '.join(left_out[0])}" if left_out else ""
         raise ValueError(f"{name}={root}: no {kind}-expression that can be used{first}")
+    if check is not None:
+        check(one.subject for one in given)
+    courses.libraries(look)  # refused for all videos, not one by one
     labels = {truth.label for truth in own}
     classes = tuple(word for word, label in LABELS.items() if label in labels)
     watched, failed = [], []
@@ -343,6 +348,9 @@ def gather(
             odd = (*seen.odd, *unseen)
             watched.append(Watched(one, lesson, step, strength, hashed(told), odd))
         before += len(one.numbers)
+    if not watched:
+        reason = first_of(failed, left_out)
+        raise ValueError(f"{name}={root}: nothing could be looked at; {reason}")
     return Gathered(given, watched, classes, left_out, failed)
 
 
@@ -467,9 +475,6 @@ def train(
         raise ValueError(f"{what}: give a collection, NAME=ROOT: what nobody coded teaches nothing")
     store = store or out.with_name(f"{out.name}.courses")
     found = gather(*named, kind=kind, look=look, fps=fps, store=store, workers=workers)
-    if not found.watched:
-        reason = first_of(found.failed, found.left_out)
-        raise ValueError(f"{what}: nothing could be looked at; {reason}")
     out.parent.mkdir(parents=True, exist_ok=True)
     with one_thread():
         taught = teach(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from mie_x.records import Frames
 from pipelines import courses
 from pipelines.courses import Look
+from pipelines.spot import spot
 from pipelines.spotters import PLACES, Array, Gathered, gather, kept
 from recognizers import RECOGNIZERS, weights
 from recognizers.training import Fitted
@@ -104,6 +106,54 @@ def test_who_looked_in_another_way_is_trained_anew(
     assert mark() == before
     monkeypatch.setattr("cv2.__version__", "0")  # as after an update
     assert mark() != before
+
+
+def test_without_an_extra_nothing_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as where it is not installed
+    films = {"film": SMILE[:3], "other": SMILE[:3]}
+    rows = [f"s1,{name},{name}.mkv,1,2,3,10,,negative,,micro" for name in films]
+    with pytest.raises(ValueError, match=r"^this kind of flow needs OpenCV"):
+        looked_at(tmp_path, films, *rows, look=Look("farneback"))
+    assert not (tmp_path / "store").exists()
+
+
+def spotted(root: Path, films: Mapping[str, Sequence[Frames]], people: Mapping[str, str]) -> None:
+    """Spot in FILMS of PEOPLE, by name, leaving one out."""
+    for name, frames in films.items():
+        record(root / f"{name}.mkv", frames)
+    rows = [f"{who},{name},{name}.mkv,2,3,4,10,,negative,,micro" for name, who in people.items()]
+    (root / "clips.csv").write_text("\n".join([HEAD, *rows]) + "\n")
+    spot([f"clips={root}"], root / "out", weights=None, look=Look("farneback"), epochs=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [
+        ({"a": "s1", "b": "s1"}, "to leave one person out takes two, and there is clips/s1$"),
+        ({"a": "s1", "b": "S01"}, "clips/S01 and clips/s1 look like one person"),
+    ],
+)
+def test_people_who_cannot_be_left_out_in_turn_are_told_before_anything_is_looked_at(
+    tmp_path: Path, people: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        spotted(tmp_path, {"a": [BLANK] * 9, "b": [BLANK] * 9}, people)
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_too_little_could_be_looked_at_the_reason_is_told(tmp_path: Path) -> None:
+    blank, people = [BLANK] * 9, {"a": "s1", "b": "s2"}
+    with pytest.raises(
+        ValueError, match=r"nothing could be looked at; the first: clips/a: .* no f"
+    ):
+        spotted(tmp_path, {"a": blank, "b": blank}, people)
+    with pytest.raises(
+        ValueError,
+        match=r"nobody but clips/s2 could be looked at, .* takes two; the first: clips/a",
+    ):
+        spotted(tmp_path, {"a": blank, "b": SMILE}, people)
 
 
 # -- what is kept --------------------------------------------------------------------------------
