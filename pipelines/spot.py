@@ -476,7 +476,10 @@ def _look_of(loaded: Loaded) -> Look:
 
 
 def refuse_known(loaded: Loaded, given: Iterable[Recording]) -> list[str]:
-    """ValueError where LOADED has learned from somebody who is seen in one of GIVEN; remarks."""
+    """ValueError where LOADED has learned from somebody who is seen in one of GIVEN; remarks.
+
+    People of a stand-in are nobody: they are called as those of the collection, and are not they.
+    """
     assert loaded.spotter is not None
     people = {person(*who) for who in loaded.spotter.people}
     alike = {loosely(who): who for who in people}
@@ -484,6 +487,8 @@ def refuse_known(loaded: Loaded, given: Iterable[Recording]) -> list[str]:
     for one in given:
         if not one.told:
             return ["Who is seen here is not known: these weights might have learned from them."]
+        if one.stand_in != loaded.stand_in:
+            continue
         who = person(*one.subject)
         if (other := alike.get(loosely(who))) is not None:
             raise ValueError(

@@ -14,7 +14,7 @@ import pytest
 from mie_x.records import Frames
 from pipelines import courses
 from pipelines.courses import Look
-from pipelines.spot import spot
+from pipelines.spot import refuse_known, spot
 from pipelines.spotters import PLACES, Array, Gathered, gather, kept
 from recognizers import RECOGNIZERS, weights
 from recognizers.training import Fitted
@@ -22,7 +22,7 @@ from recognizers.weights import Spotter
 from tests.test_courses import BLANK, SMILE
 from tests.test_footage import record
 from tests.test_recordings import HEAD
-from tests.test_spot import CLASSES, SPOTTER
+from tests.test_spot import CLASSES, SPOTTER, recording
 
 # -- weights -------------------------------------------------------------------------------------
 
@@ -52,6 +52,19 @@ def test_what_cannot_spot_as_it_says_is_refused_when_it_is_read(tmp_path: Path) 
     )  # fmt: skip
     assert weights.load(tmp_path / "w").spotter is not None
     refused(untrained("ststnet"), "tvl1")
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_people_of_a_stand_in_are_not_those_of_their_names(tmp_path: Path, learned: bool) -> None:
+    weights.save(
+        tmp_path / "w", untrained(), trained_on="", stand_in=learned, flow="tvl1", spotter=SPOTTER
+    )
+    loaded = weights.load(tmp_path / "w")
+    known = replace(recording("x", []), subject=SPOTTER.people[0])
+    assert refuse_known(loaded, [replace(known, stand_in=not learned)]) == []
+    assert refuse_known(loaded, [recording("x", [], stand_in=not learned)]) == []
+    with pytest.raises(ValueError, match="these weights have learned from samm/006"):
+        refuse_known(loaded, [replace(known, stand_in=learned)])
 
 
 # -- what is looked at ---------------------------------------------------------------------------
