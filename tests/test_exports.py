@@ -122,7 +122,7 @@ def test_the_sheet_says_that_a_machine_coded_it_and_of_a_stand_in_so(
     layout: str, tmp_path: Path
 ) -> None:
     path = EXPORTS[layout](tmp_path, [clip(layout, tmp_path)])
-    lines = [line for _, page in tables(path) for line in page]
+    lines = next(iter(tables(path)))[1]
     byline = f"coded by mie-x {__version__}, a machine"
     assert byline in lines[-1] and "STAND-IN" not in str(lines)
     path.unlink()
@@ -249,6 +249,14 @@ def test_what_no_sheet_can_hold_is_refused_and_nothing_is_written(
         ("samm-lv", {"origin": Origin("samm-lv", "006", "006_2_2")}, "the sheet says '006_2'"),
         ("casme-sq", {"origin": Origin("casme-sq", "s15", "disgust1")}, "without a _"),
         ("casme-sq", {"origin": Origin("casme-sq", "s16", "anger1_1")}, "not called as s16's"),
+        (
+            "casme-sq",
+            {
+                "origin": Origin("casme-sq", "s", "anger1_1"),
+                "footage": Pictures("s/girl", Path("s/girl"), {}),
+            },
+            "'s/girl' is not called as s's",
+        ),
         ("clips", {"footage": Video("x", Path("x.raw"))}, "'x.raw' is a folder"),
         ("clips", {"origin": Origin("clips", "", "c01")}, "one of subject, clip, path is empty"),
     ],
@@ -315,6 +323,34 @@ def test_a_macro_and_a_micro_expression_of_one_name_stay_two(tmp_path: Path) -> 
     macro = replace(micro, origin=Origin("samm-lv", "006", "006_1_2_macro"), kind="macro")
     film(micro)
     assert told(round_trip(tmp_path, micro, macro)) == told([micro, macro])
+
+
+def test_the_naming_rules_tell_what_the_paths_tell(tmp_path: Path) -> None:
+    clips = [
+        replace(
+            clip("casme-sq", tmp_path),
+            origin=Origin("casme-sq", subject, f"{word}_1"),
+            footage=Pictures(place, tmp_path / "rawpic" / place, {n: f"{n}.png" for n in FRAMES}),
+        )
+        for subject, word, place in (
+            ("s40", "anger1", "s40/40_0401girlcrashing"),
+            ("s15", "disgust1", "s15/15_0101disgustingteeth"),
+            ("s15", "anger1", "s15/15_0401girlcrashing"),
+        )
+    ]
+    film(*clips)
+    path = EXPORTS["casme-sq"](tmp_path, clips)
+    pages = dict(tables(path))
+    assert [line[:2] for line in pages["CASFEcode_final"]] == [
+        ["2", "anger1_1"],
+        ["1", "disgust1_1"],
+        ["1", "anger1_1"],
+    ]
+    assert pages["naming rule1"] == [["15", "s15", "1"], ["40", "s40", "2"]]
+    assert pages["naming rule2"] == [["0101", "disgust1"], ["0401", "anger1"]]
+    without = {name: [line[:9] for line in lines] for name, lines in pages.items()}
+    write_sheet(path, without)
+    assert told(list(COLLECTIONS["casme-sq"].read(tmp_path))) == told(clips)
 
 
 def test_a_video_that_lies_with_another_subject_is_still_its_owners(tmp_path: Path) -> None:

@@ -162,30 +162,42 @@ def _places(frames: Path) -> dict[Video, str]:
 def write_coded(root: Path, clips: Sequence[Clip], *, by: str = coded.BY_MACHINE) -> Path:
     """Write CLIPS as a sheet of CAS(ME)^2's layout to ROOT; its path: see ``coded``.
 
-    Every row tells its video's path, so that there are no naming rules. A clip's name has a ``_``,
-    its video's name tells whose it is (``s15`` of ``15_0401girlcrashing``) and which, as the
-    reader's do; frame numbers are from 1, and what is not annotated is 0. The class is the valence,
-    "others" where there is none.
+    Every row tells its video's path, and the naming rules whose and which it is. The people of
+    CLIPS are numbered from 1, in order: as in the original where none is left out. A clip's name
+    has a ``_``, its video's name tells whose it is (``s15`` of ``15_0401girlcrashing``) and which,
+    as the reader's do; frame numbers are from 1, and what is not annotated is 0. The class is the
+    valence, "others" where there is none.
     """
     lines: list[list[object]] = []
     valences = {value: name for name, value in LABELS.items()}
+    subjects = sorted({clip.origin.subject for clip in clips}, key=lambda name: (len(name), name))
+    films: dict[tuple[str, str], list[object]] = {}
     for clip in clips:
         _, subject, name = clip.origin
         coded.check_names(clip, NAME)
         place = clip.footage.name
         video = _video(place.rpartition("/")[2])
-        if "/" not in place or subject != f"s{video[0]}":
+        if "/" not in place or not all(video) or subject != f"s{video[0]}":
             raise coded.refuse(clip, f"its video {place!r} is not called as {subject}'s")
         if "_" not in name:
             raise coded.refuse(clip, "without a _ in its name its row is none")
         onset, apex, offset = coded.numbers(clip, untold=0)
         texts = [coded.text(clip, cell) for cell in (name, clip.aus, clip.emotion, place)]
         valence = OTHERS if clip.label is None else valences[clip.label]
-        lines.append([int(video[0]), texts[0], onset, apex, offset, texts[1], valence])
+        films[video[1], name.partition("_")[0]] = [video[1], texts[0].partition("_")[0]]
+        lines.append([subjects.index(subject) + 1, texts[0], onset, apex, offset])
+        lines[-1] += [texts[1], valence]
         lines[-1] += [f"{clip.kind}-expression", texts[2], coded.duration(clip), texts[3]]
         lines[-1].append(coded.byline([clip], by))
-    name = "CAS(ME)^2code_final(mie-x).xlsx"
-    return coded.write_new(root, name, {"CASFEcode_final": lines}, *SHEETS)
+    pages = {
+        "CASFEcode_final": lines,
+        "naming rule1": [
+            [int(subject.removeprefix("s")), subject, number]
+            for number, subject in enumerate(subjects, 1)
+        ],
+        "naming rule2": [films[told] for told in sorted(films)],
+    }
+    return coded.write_new(root, "CAS(ME)^2code_final(mie-x).xlsx", pages, *SHEETS)
 
 
 def write_standin(
