@@ -2,23 +2,26 @@
 
 Every method is scored on the same clips, from the same frames. Intervals resample people, as in
 ``mie_x.intervals``; what MECIA has over ``halfway``, which sees no pixel, is of pairs. All that is
-written says whether the truth was used, and what is a stand-in.
+written says where the truth was used, and what is a stand-in.
 """
 
 from __future__ import annotations
 
-import re
+import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mie_x.cells import inert
 from mie_x.datasets import standin
+from mie_x.datasets.coded import is_machines
 from mie_x.datasets.collection import place
 from mie_x.datasets.sheets import write_sheet
 from mie_x.folds import Person, person
@@ -36,23 +39,35 @@ from mie_x.intervals import (
 from mie_x.markdown import plain, table
 from mie_x.records import Clip
 from mie_x.report import STAND_IN
-from mie_x.whole import write_json, write_text
+from mie_x.whole import safe, stays_below, write_json, write_text
 from pipelines import timeline
 from pipelines.examples import LeftOut
 from pipelines.labelled import CUTS, Cut, Marked
 from recognizers.key_frames import EPOCHS, RANDOM_IOU, Inference, Inferred, overlap, random_iou
 
+if TYPE_CHECKING:  # matplotlib takes a second
+    from matplotlib.figure import Figure
+
 VIEW = 224  # px, as published
 DRAWN = 20
 MOST_REASONS = 10
 GOOD = 0.75  # IoU
-FORMULA, CHANCE = "random, the paper's formula", "random, mean of all intervals"
+SATURATED = 0.99  # score of a frame
+FORMULA = "random, our formula for the paper's floors"
+CHANCE = "random, mean of all intervals"
 HALFWAY = "halfway, no pixel seen"
 
 STOPS = {
     "unchanged": "rounds end when no label changes",
     "truth": "USES THE TRUTH: rounds end when the IoU with the coded frames stays the same",
 }
+
+TRUTH = {
+    "start": "which frame is given",
+    "cut": "where clips are cut",
+    "stop": "when rounds end",
+}
+"""What the truth may decide, beside scores."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,14 +236,16 @@ def figures_of(
 # -- files ---------------------------------------------------------------------------------------
 
 COLUMNS = (
-    "stand_in", "uses_truth", "method", "corpus", "subject", "clip", "fps", "frame",
-    "onset", "apex", "offset", "true_onset", "true_apex", "true_offset", "iou", "f1",
+    "stand_in", "uses_truth", "start", "cut", "stop", "method", "corpus", "subject", "clip", "fps",
+    "first_looked", "last_looked", "frame", "onset", "apex", "offset",
+    "true_onset", "true_apex", "true_offset", "iou", "f1",
     "onset_ms", "apex_ms", "offset_ms", "apex_share",
 )  # fmt: skip
 
 
-def _line(one: Found, *, uses_truth: bool) -> list[object]:
-    clip, errors = one.cut.clip, one.errors
+def _line(one: Found, told: Mapping[str, Any], *, rounds: bool) -> list[object]:
+    """A row of ONE, that ROUNDS have found or not."""
+    clip, errors, numbers = one.cut.clip, one.errors, one.cut.numbers
     coded = clip.apex if one.cut.has_apex else None
     measured = [one.iou, one.f1]
     if errors is None:
@@ -236,7 +253,9 @@ def _line(one: Found, *, uses_truth: bool) -> list[object]:
     else:
         measured += [errors.onset, errors.apex, errors.offset, errors.apex_share]
     return [
-        clip.stand_in, uses_truth, one.method, *clip.origin, clip.fps, one.cut.numbers[one.given],
+        clip.stand_in, "+".join(use for use in told["uses_truth"] if rounds or use != "stop"),
+        told["start"], told["cut"], told["stop"] if rounds else "", one.method,
+        *map(inert, clip.origin), clip.fps, numbers[0], numbers[-1], numbers[one.given],
         *one.numbers, clip.onset, coded, clip.offset,
         *(None if value is None else round(value, 6) for value in measured),
     ]  # fmt: skip
@@ -248,78 +267,125 @@ def write(
     inferences: Mapping[str, Inference],
     told: Mapping[str, Any],
 ) -> None:
-    """Write all files but the sheet; TOLD are settings and times."""
-    out, uses_truth = done.out, told["uses_truth"]
+    """Write all files but the sheet, in place of an earlier call's; TOLD are settings and times."""
+    _take_away(done.out)
     for name, rows in (("keyframes", done.found), ("baselines", done.baselines)):
         if rows:
-            lines = [_line(one, uses_truth=uses_truth and name == "keyframes") for one in rows]
-            write_sheet(out / f"{name}.csv", {name: [COLUMNS, *lines]})
+            lines = [_line(one, told, rounds=name == "keyframes") for one in rows]
+            write_sheet(done.out / f"{name}.csv", {name: [COLUMNS, *lines]})
+    pictures = _pictures(done, inferences)
+    marks: dict[str, list[timeline.Mark]] = {}
     odd = {
         one.cut.key: [*one.cut.clip.odd, *one.cut.clip.repaired]
         + [f"{one.seen.faces} faces on its first frame, the largest is taken"]
         * (one.seen.faces > 1)
         for one in marked
     }
+    for one, _ in pictures.values():
+        if (key := one.cut.key) not in marks:
+            try:
+                marks[key] = happening(one.cut)
+            except ValueError as error:
+                marks[key] = []
+                odd[key].append(str(error))
     results = dict(told) | {
         "clips": len(marked),
         "figures": done.figures,
         "rounds": {name: [r._asdict() for r in one.log] for name, one in inferences.items()},
+        "saturated": {name: _saturated(one) for name, one in inferences.items()},
         "left_out": [list(one) for one in done.left_out],
         "failed": [list(one) for one in done.failed],
         "odd": {key: remarks for key, remarks in odd.items() if remarks},
-        "pictures": _draw(done, inferences, uses_truth=uses_truth),
+        "pictures": list(pictures),
     }
-    write_json(out / "results.json", results)
-    write_text(out / "report.md", _report(done, results))
+    write_json(done.out / "results.json", results)
+    for place_, (one, scores) in pictures.items():
+        path = done.out / place_
+        path.parent.mkdir(parents=True, exist_ok=True)
+        uses_truth = "stop" in told["uses_truth"]
+        timeline.write(_drawn(one, scores, marks[one.cut.key], uses_truth=uses_truth), path)
+    write_text(done.out / "report.md", _report(done, results))
 
 
-def _draw(done: Done, inferences: Mapping[str, Inference], *, uses_truth: bool) -> list[str]:
-    """Draw the first ``DRAWN`` clips of each set of modules; the pictures' places in OUT."""
-    drawn = []
+def _take_away(out: Path) -> None:
+    """Take away what an earlier call has written into OUT; files of others stay."""
+    try:
+        told = json.loads((out / "results.json").read_text())
+        pictures, sheet = list(told["pictures"]), told["sheet"]
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        pictures, sheet = [], None
+    if sheet is not None and stays_below(sheet) and (out / sheet).is_file():
+        with suppress(ValueError):  # damaged: who knows whose it is
+            if is_machines(out / sheet):
+                (out / sheet).unlink()
+    for name in ("keyframes.csv", "baselines.csv", "report.md", "results.json", *pictures):
+        if stays_below(name):
+            (out / name).unlink(missing_ok=True)
+
+
+def _saturated(inference: Inference) -> float:
+    """The share of the frames found that are scored ``SATURATED`` or more."""
+    pairs = zip(inference.inferred, inference.scores, strict=True)
+    scores = [seen.annotation[found.onset : found.offset + 1] for found, seen in pairs]
+    return float((np.concatenate(scores) >= SATURATED).mean())
+
+
+def _pictures(
+    done: Done, inferences: Mapping[str, Inference]
+) -> dict[str, tuple[Found, NDArray[np.float32]]]:
+    """What is drawn, the first ``DRAWN`` clips of each set of modules, by its place in OUT."""
+    pictures = {}
     for module, inference in inferences.items():
-        method = f"MECIA {module}"
-        rows = [one for one in done.found if one.method == method]
-        for number, (one, scores) in enumerate(
-            zip(rows[:DRAWN], inference.scores, strict=False), 1
-        ):
-            if one.cut.clip.fps is None:
-                continue
-            name = re.sub(r"[^\w.-]", "_", one.cut.key)
-            path = done.out / "pictures" / module / f"{number:02d}_{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            title = f"{one.cut.key}: key frames by {method} from frame {one.cut.numbers[one.given]}"
-            if one.iou is not None:
-                title += f", IoU {one.iou:.2f}"
-            if uses_truth:
-                title += f"; {STOPS['truth']}"
-            timeline.write(
-                timeline.draw(
-                    title,
-                    fps=one.cut.clip.fps,
-                    scores=scores.annotation,
-                    threshold=0.5,
-                    found=[Interval(one.inferred.onset, one.inferred.offset,
-                                    apex=one.inferred.apex)],
-                    truths=[one.cut.truth] if one.cut.told else None,
-                    marks=[("the frame given", one.given, one.given), *happening(one.cut)],
-                    stand_in=one.cut.clip.stand_in,
-                    score="probability of a micro-expression",
-                ),
-                path,
-            )  # fmt: skip
-            drawn.append(path.relative_to(done.out).as_posix())
-    return drawn
+        rows = [one for one in done.found if one.method == f"MECIA {module}"]
+        for number, (one, scores) in enumerate(zip(rows, inference.scores, strict=True), 1):
+            if number <= DRAWN and one.cut.clip.fps is not None:
+                name = f"pictures/{module}/{number:02d}_{safe(one.cut.key)}.png"
+                pictures[name] = one, scores.annotation
+    return pictures
+
+
+def _drawn(
+    one: Found, scores: NDArray[np.float32], marks: Sequence[timeline.Mark], *, uses_truth: bool
+) -> Figure:
+    title = f"{one.cut.key}: key frames by {one.method} from frame {one.cut.numbers[one.given]}"
+    if one.iou is not None:
+        title += f", IoU {one.iou:.2f}"
+    if uses_truth:
+        title += f"; {STOPS['truth']}"
+    assert one.cut.clip.fps is not None
+    onset, apex, offset = one.inferred
+    return timeline.draw(
+        title,
+        fps=one.cut.clip.fps,
+        scores=scores,
+        threshold=0.5,
+        found=[Interval(onset, offset, apex=apex)],
+        truths=[one.cut.truth] if one.cut.told else None,
+        marks=[("the frame given", one.given, one.given), *marks],
+        stand_in=one.cut.clip.stand_in,
+        score="probability of a micro-expression",
+    )
 
 
 def happening(cut: Cut) -> list[timeline.Mark]:
-    """What else happens in CUT, where it is of a stand-in that tells."""
+    """What else happens in CUT, where it is of a stand-in that tells; ValueError where that is
+    damaged."""
+    footage = cut.clip.footage
     try:
-        known = standin.events(place(cut.clip.footage)).get(cut.clip.footage.name, [])
+        events = standin.events(place(footage))
     except FileNotFoundError:
         return []
+    names = [footage.name]
+    if not cut.told:  # given by its path: of which footage of the stand-in that is the end
+        lies = place(footage).absolute()
+        ends = (f"/{lies.as_posix()}", f"/{lies.with_suffix('').as_posix()}")
+        names = sorted(
+            (name for name in events if any(end.endswith(f"/{name}") for end in ends)), key=len
+        )
     return [
         (event.what, first, last)
-        for event in known
+        for name in names[-1:]
+        for event in events.get(name, ())
         for first in [bisect_left(cut.numbers, event.first)]
         for last in [bisect_right(cut.numbers, event.last) - 1]
         if event.what not in KINDS and first <= last
@@ -328,7 +394,7 @@ def happening(cut: Cut) -> list[timeline.Mark]:
 
 def _report(done: Done, told: Mapping[str, Any]) -> str:
     blocks = [f"# {STAND_IN}: key frames" if done.stand_in else "# Key frames"]
-    if told["uses_truth"]:
+    if "stop" in told["uses_truth"]:
         blocks.append(f"**{STOPS['truth']}.** For comparison with the paper alone.")
     blocks.append(_how(told))
     if done.figures:
@@ -361,6 +427,8 @@ def _how(told: Mapping[str, Any]) -> str:
         "learns from them alone",
         f"given of each: one frame ({told['start']}) and where it is looked at ({cut})",
         f"{STOPS[told['stop']]}",
+        "decided by the truth: "
+        + (", ".join(TRUTH[use] for use in told["uses_truth"]) or "nothing, for it is not known"),
         f"at most {first} epochs in the first round and {later} in later ones"
         + ("" if [first, later] == list(EPOCHS["published"]) else " (published: 2000 and 200)"),
         f"faces of {told['size']} px"
@@ -378,9 +446,9 @@ def _near(figures: Mapping[str, Mapping[str, Any]]) -> str:
     people = first["iou"]["people"]
     blocks = [
         f"Clips whose key frames are coded: {first['iou']['clips']}; people: {people}. Means, the "
-        "IoU's median too, with their 95 % intervals over people; errors of the apex where one was "
-        "coded. Halfway sees no pixel: what does not beat it has shown nothing but where the clip "
-        "was cut."
+        "IoU's median too, with their 95 % intervals over people; n where it is of fewer clips: "
+        "errors are told where the frame rate is, those of the apex where one was coded. Halfway "
+        "sees no pixel: what does not beat it has shown nothing but where the clip was cut."
     ]
     for method, of in figures.items():
         if less := of.get("iou_less_halfway"):
@@ -397,10 +465,12 @@ def _table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [[*head, "offset, ms", "apex / length"]]
     for method, of in figures.items():
         median = {"mean": of["iou"]["median"], "interval": of["iou"]["median_interval"]}
+        clips = of["iou"]["clips"]
         rows.append([method, _cell(of["iou"], 3), _cell(median, 3)])
         for name, digits in (("iou_good", 2), ("f1", 3), ("onset_ms", 0), ("apex_ms", 0),
                              ("offset_ms", 0), ("apex_share", 2)):  # fmt: skip
-            rows[-1].append(_cell(of[name], digits) if name in of else "-")
+            n = f", n {of[name]['clips']}" if name in of and of[name]["clips"] != clips else ""
+            rows[-1].append(_cell(of[name], digits) + n if name in of else "-")
     return table(rows)
 
 
@@ -429,12 +499,17 @@ def _key_frames(found: Sequence[Found]) -> str:
 
 
 def _rounds(told: Mapping[str, Any]) -> str:
-    rows = [["modules", "rounds", "epochs", "last loss", "agreed, least", "seconds"]]
+    heads = ["modules", "rounds", "epochs", "last loss", "agreed, least", "saturated", "seconds"]
+    rows = [heads]
     for name, log in told["rounds"].items():
         epochs, agreed = sum(one["epochs"] for one in log), min(one["agreed"] for one in log)
-        numbers = [f"{log[-1]['loss']:.4f}", f"{agreed:.3f}", f"{told['seconds'][name]:.0f}"]
-        rows.append([name, str(len(log)), str(epochs), *numbers])
+        numbers = [f"{log[-1]['loss']:.4f}", f"{agreed:.3f}", f"{told['saturated'][name]:.3f}"]
+        rows.append([name, str(len(log)), str(epochs), *numbers, f"{told['seconds'][name]:.0f}"])
     return table(rows) + (
         "\n\nAgreed is the share of learned frames that a round then scores as they are labelled; "
-        "below 1 its epochs were too few."
+        "below 1 its epochs were too few. Saturated is the share of the frames found that are "
+        f"scored {SATURATED} or more. The apex is the frame with the largest score, as published: "
+        "where all frames found are learned as 1, and saturated, which of them that is says "
+        "little, and the apex is far off for that reason. Seconds are those of all rounds, "
+        "whichever call they were done in."
     )

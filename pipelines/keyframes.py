@@ -9,7 +9,8 @@ published.
 
 Inference gets frames, one labelled frame and a class: ``MarkedClip`` has room for no more. Onset
 and offset as coded are for scores alone, but where rounds are to stop by them (``inferred.STOPS``),
-as the paper's do: then all that is written says so. (How a clip was cut may tell of them, too.) ::
+as the paper's do. Before that they choose the frame, and may decide where clips are cut
+(``labelled.CUTS``): whatever they decided, all that is written says (``inferred.TRUTH``). ::
 
     OUT/keyframes.csv     a row a clip and set of modules: frame given, found, as coded; IoU, errors
     OUT/baselines.csv     the same of what MECIA has to beat
@@ -24,24 +25,27 @@ as the paper's do: then all that is written says so. (How a clip was cut may tel
 from __future__ import annotations
 
 import functools
-import shutil
-import time
+import inspect
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mie_x import __version__
-from mie_x.datasets import COLLECTIONS, EXPORTS
+from mie_x.datasets import COLLECTIONS, EXPORTS, coded
+from mie_x.datasets.coded import KEY_FRAMES
 from mie_x.faces import MARGIN
 from mie_x.flow import FLOWS
 from mie_x.records import LABELS, Clip
 from pipelines.examples import LeftOut
 from pipelines.extract import named_collection
-from pipelines.inferred import HALFWAY, STOPS, VIEW, Done, compare, figures_of, write
+from pipelines.inferred import HALFWAY, STOPS, TRUTH, VIEW, Done, compare, figures_of, write
 from pipelines.labelled import (
     BY_APEX,
+    BY_LENGTH,
     CUTS,
     STARTS,
     Cut,
@@ -70,6 +74,8 @@ from recognizers.mecia import MECIANet
 
 REACH_FPS = 77.0
 """From this frame rate on labels reach as far as in SAMM (200), below as in CAS(ME)^2 (30)."""
+
+SHEET = "sheet"  # folder in OUT
 
 OTHERS = len(LABELS)
 """The category of clips whose emotion is of no class: negative, positive, surprise, others."""
@@ -164,6 +170,7 @@ def keyframes(
             left_out += [LeftOut(o.key, "nobody coded its apex") for o in found if not o.has_apex]
             found = [one for one in found if one.has_apex]
     _some(found, left_out, what)
+    _identifiable(modules, [one.clip for one in found], what)
     reach = reach or _reach(found, what)
     looks, failed = seen_all(
         found,
@@ -177,15 +184,15 @@ def keyframes(
         marked = [mark(one, seen, start=start, seed=seed) for one, seen in looks]
     else:
         marked = [Marked(one, seen, one.numbers.index(frame)) for one, seen in looks]
+    _identifiable(modules, [one.cut.clip for one in marked], what)
+    sheet = None if export is None else _sheet(export, marked)
     # all that inference gets
     inputs = [MarkedClip(one.seen.frames, one.given, _category(one.cut.clip)) for one in marked]
     ends = (
         [(one.cut.truth.first, one.cut.truth.last) for one in marked] if stop == "truth" else None
     )
     inferences: dict[str, Inference] = {}
-    seconds: dict[str, float] = {}
     for module in modules:
-        began = time.perf_counter()
         inferences[module] = infer(
             inputs,
             classes=1 if collection is None else OTHERS + 1,
@@ -199,7 +206,6 @@ def keyframes(
             device=device,
             progress=None if progress is None else functools.partial(progress, module),
         )
-        seconds[module] = round(time.perf_counter() - began, 3)
     rows = [
         compare(f"MECIA {module}", one.cut, one.given, inferred)
         for module, inference in inferences.items()
@@ -220,31 +226,63 @@ def keyframes(
         failed=tuple(failed),
         stand_in=any(one.cut.clip.stand_in for one in marked),
     )
+    decided = {"start": collection is not None, "cut": cut in BY_LENGTH, "stop": stop == "truth"}
+    uses_truth = [use for use in TRUTH if decided[use]]
+    backbone = inspect.signature(build).parameters.get("backbone")
     told = {
         "mie_x": __version__,
         "what": str(what),
         "stand_in": done.stand_in,
         "start": start,
         "cut": cut,
+        "cut_frames": len(marked[0].cut.numbers) if cut in BY_LENGTH else None,
         "modules": list(modules),
         "reach": reach,
         "epochs": list(counts),
         "stop": stop,
-        "uses_truth": stop == "truth",
+        "uses_truth": uses_truth,
         "size": size,
         "published_size": VIEW,
         "margin": margin,
         "flow": flow,
+        "network": type(next(iter(inferences.values())).network).__name__,
+        "backbone": None if backbone is None else backbone.default,
         "imagenet": imagenet,
         "seed": seed,
         "device": device,
-        "seconds": seconds,
+        "seconds": {
+            name: round(sum(each.seconds for each in one.log), 3)
+            for name, one in inferences.items()
+        },
+        "sheet": sheet and f"{SHEET}/{sheet}",
     }
     write(done, marked, inferences, told)
     if export is not None:
-        shutil.rmtree(out / "sheet", ignore_errors=True)  # of an earlier run
-        EXPORTS[export](out / "sheet", done.clips())
+        by = f"{KEY_FRAMES}; from one frame each (start {start}, cut {cut}, stop {stop}), decided "
+        by += f"by the truth: {', '.join(TRUTH[use] for use in uses_truth)}"
+        coded.write(out / SHEET, EXPORTS[export], done.clips(), by=by)
     return done
+
+
+def _identifiable(modules: Sequence[str], clips: Sequence[Clip], what: str | Path) -> None:
+    """ValueError where one of MODULES identifies, and CLIPS are all of one category."""
+    told = {_category(clip) for clip in clips}
+    some = [module for module in modules if "I" in module]
+    if some and len(told) < 2:
+        raise ValueError(
+            f"{what}: all clips that can be used are of one category, there is nothing to identify "
+            f"by {some[0]}; give the modules A or A+C"
+        )
+
+
+def _sheet(export: str, marked: Sequence[Marked]) -> str:
+    """The name of the sheet that EXPORT writes; ValueError now where it would refuse the clips."""
+    clips = []
+    for one in marked:
+        frame = one.cut.numbers[one.given]
+        clips.append(replace(one.cut.clip, onset=frame, apex=frame, offset=frame))
+    with tempfile.TemporaryDirectory() as folder:
+        return EXPORTS[export](Path(folder), clips).name
 
 
 def _some(found: Sequence[object], lost: Sequence[LeftOut], what: str | Path) -> None:

@@ -380,7 +380,10 @@ def test_every_clip_has_a_row_for_each_set_of_modules(done: Done) -> None:
         assert tuple(int(row[name]) for name in ("onset", "apex", "offset")) == found.numbers
         assert 1 < int(row["onset"]) <= 9 <= int(row["offset"]) < COUNT
         assert int(row["onset"]) <= int(row["apex"]) <= int(row["offset"])
-        assert row["stand_in"] == "True" and row["uses_truth"] == "False"
+        assert row["stand_in"] == "True"
+        how = [row[name] for name in ("uses_truth", "start", "cut", "stop")]
+        assert how == ["start", "apex", "whole", "unchanged"]
+        assert (int(row["first_looked"]), int(row["last_looked"])) == (1, COUNT)
 
 
 def test_what_mecia_has_to_beat_is_measured_on_the_same_clips_and_frames(done: Done) -> None:
@@ -396,6 +399,7 @@ def test_what_mecia_has_to_beat_is_measured_on_the_same_clips_and_frames(done: D
     assert figures[methods[0]]["onset_ms"]["mean"] == pytest.approx(1000 / 30)
     less = figures["MECIA A"]["iou_less_halfway"]["mean"]
     assert less == pytest.approx(figures["MECIA A"]["iou"]["mean"] - 7 / 9)
+    assert any(name.startswith("random, our formula for the paper's floors") for name in figures)
     chance = figures["random, mean of all intervals"]["iou"]
     assert (chance["clips"], chance["people"]) == (3, 3)
 
@@ -418,6 +422,10 @@ def test_what_else_a_stand_in_shows_is_marked_within_the_frames_that_are_looked_
              Event("mouth", 24, 26, 30), Event("blink", 25, 26, 30)]  # fmt: skip
     write_events(tmp_path, {"film": shown, "other": [Event("blink", 10, 11, 12)]})
     assert happening(cut) == [("head", 0, 1), ("mouth", 19, 19)]
+    lone = Clip(Origin("", "", "film"), film_, None, None, None, "", None, fps=30)
+    shown = [Event("blink", 10, 11, 12)]
+    write_events(tmp_path, {"film": shown, "other": shown, "lm": [Event("head", 8, 9, 10)]})
+    assert happening(Cut(lone, tuple(range(5, 25)))) == [("blink", 5, 7)]
 
 
 def test_all_that_is_written_says_that_it_is_of_a_stand_in(done: Done) -> None:
@@ -426,6 +434,8 @@ def test_all_that_is_written_says_that_it_is_of_a_stand_in(done: Done) -> None:
     results = json.loads((done.out / "results.json").read_text())
     assert results["stand_in"] is True and done.stand_in
     assert results["clips"] == 3 and results["size"] == 32 and results["published_size"] == 224
+    assert (results["network"], results["backbone"], results["cut_frames"]) == ("Tiny", None, None)
+    assert 0 <= results["saturated"]["A"] <= 1 and "far off for that reason" in report
     pictures = results["pictures"]
     assert len(pictures) == 6 and all(path in report for path in pictures)
     for path in pictures:
@@ -440,7 +450,7 @@ def test_clips_are_handed_on_with_the_key_frames_of_the_last_set_of_modules(done
     assert [one.emotion for one in clips] == list(EMOTIONS.values())
     rows = rows_of(done.out / "sheet" / "clips.csv")
     assert [tuple(int(row[name]) for name in ("onset", "apex", "offset")) for row in rows] == last
-    assert all("STAND-IN" in row["coded by"] for row in rows)
+    assert all("STAND-IN" in row["coded by mie-x"] for row in rows)
     assert all(one.stand_in for one in clips)
 
 
@@ -449,37 +459,98 @@ def test_a_call_that_is_made_again_goes_on_from_what_is_there(done: Done, root: 
         kept = [*(done.out / "views").iterdir(), *(done.out / "state").iterdir()]
         return {path.name: path.stat().st_mtime_ns for path in kept}
 
-    before = times()
+    def told() -> dict[str, Any]:
+        results: dict[str, Any] = json.loads((done.out / "results.json").read_text())
+        return results
+
+    before, learned = times(), told()["rounds"]
     assert len(before) == 3 * 2 + 2
-    again = run(root, done.out, modules=["A", "A+I+C"], flow="tvl1")
+    again = run(root, done.out, modules=["A", "A+I+C"], flow="tvl1", export="clips")
     assert times() == before
+    assert told()["rounds"] == learned
+    spent = sum(row["seconds"] for row in learned["A"])
+    assert told()["seconds"]["A"] == pytest.approx(spent, abs=1e-9) and spent > 0
     assert [one.numbers for one in again.found] == [one.numbers for one in done.found]
     with pytest.raises(ValueError, match="state of another computation"):
         run(root, done.out, modules=["A"], flow="tvl1", seed=1)
+
+
+NAME = "=" + 300 * "x"  # longer than a file's can be, and what a spreadsheet would run
 
 
 def test_onset_offset_and_emotion_as_coded_change_nothing_that_is_inferred(
     root: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(root / "frames", tmp_path / "own" / "frames")
-    rows = [[*row[:3], 3, APEX, 16, 30, row[7]] for row in ROWS]
+    rows = [[row[0], NAME, row[2], 3, APEX, 16, 30, row[7]] for row in ROWS]
     write_table(tmp_path / "own", rows)
     told = [
         run(place, tmp_path / place.name, modules=["A+C"]) for place in (root, tmp_path / "own")
     ]
     assert [one.numbers for one in told[0].found] == [one.numbers for one in told[1].found]
     assert [one.iou for one in told[0].found] != [one.iou for one in told[1].found]
+    assert {row["clip"] for row in rows_of(told[1].out / "keyframes.csv")} == {f"'{NAME}"}
+    assert len(list((told[1].out / "pictures").rglob("*.png"))) == 3
     assert told[0].stand_in and not told[1].stand_in
     assert STAND_IN not in (told[1].out / "report.md").read_text()
 
 
-def test_what_was_stopped_by_the_truth_says_so_everywhere(root: Path, tmp_path: Path) -> None:
-    told = run(root, tmp_path, stop="truth", modules=["A"])
-    assert STOPS["truth"] in (tmp_path / "report.md").read_text()
-    assert json.loads((tmp_path / "results.json").read_text())["uses_truth"] is True
-    assert {row["uses_truth"] for row in rows_of(tmp_path / "keyframes.csv")} == {"True"}
-    assert {row["uses_truth"] for row in rows_of(tmp_path / "baselines.csv")} == {"False"}
+def test_what_the_truth_has_decided_is_told_everywhere(root: Path, tmp_path: Path) -> None:
+    told = run(root, tmp_path, stop="truth", cut="centred", modules=["A"], export="clips")
+    report = (tmp_path / "report.md").read_text()
+    assert STOPS["truth"] in report and "where clips are cut, when rounds end" in report
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["uses_truth"] == ["start", "cut", "stop"] and results["cut_frames"] == 14
+    rows = {name: rows_of(tmp_path / f"{name}.csv") for name in ("keyframes", "baselines")}
+    assert {(row["uses_truth"], row["stop"]) for row in rows["keyframes"]} == {
+        ("start+cut+stop", "truth")
+    }
+    assert {(row["uses_truth"], row["stop"]) for row in rows["baselines"]} == {("start+cut", "")}
+    # 7 frames from 6, 3 of 14 before them
+    assert {(row["first_looked"], row["last_looked"]) for row in rows["keyframes"]} == {("3", "16")}
+    for row in rows_of(tmp_path / "sheet" / "clips.csv"):
+        assert "start apex, cut centred, stop truth" in row["coded by mie-x"]
+        assert "emotion, class and AUs as the collection has them" in row["coded by mie-x"]
     assert len(told.found) == 3
+
+
+def test_files_of_an_earlier_call_go_and_those_of_others_stay(root: Path, tmp_path: Path) -> None:
+    place, out = tmp_path / "own", tmp_path / "out"
+    shutil.copytree(root, place)
+    write_events(place, {f"frames/{who}": [Event("blink", 3, 4, 5)] for who in EMOTIONS})
+    run(place, out, modules=["A", "A+C"], export="clips")
+    first = set(json.loads((out / "results.json").read_text())["pictures"])
+    (out / "pictures" / "mine.png").touch()
+    (out / "sheet" / "mine.csv").touch()
+    (place / "STAND-IN.csv").write_text("video,what,first,apex,last\nframes/01,blink,a,b,c\n")
+    run(place, out, modules=["A"])
+    results = json.loads((out / "results.json").read_text())
+    assert "STAND-IN.csv: row 2" in results["odd"]["clips/s01/c"][0]
+    kept = {path.relative_to(out).as_posix() for path in (out / "pictures").rglob("*.png")}
+    assert kept == {*results["pictures"], "pictures/mine.png"}
+    assert set(results["pictures"]) < first
+    assert [path.name for path in (out / "sheet").iterdir()] == ["mine.csv"]
+
+
+def test_what_a_sheet_cannot_hold_is_refused_before_anything_is_learned(
+    root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "frames" / "01", tmp_path / "'01")
+    write_table(tmp_path, [["s01", "c", "./'01", ONSET, APEX, OFFSET, 30, "fear"]])
+    with pytest.raises(ValueError, match=r"clips/s01/c: .* no text that a cell can hold"):
+        run(tmp_path, tmp_path / "out", modules=["A"], export="clips")
+    assert not (tmp_path / "out" / "state").exists()
+
+
+def test_where_all_clips_are_of_one_category_there_is_nothing_to_identify(
+    root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "frames", tmp_path / "frames")
+    write_table(tmp_path, [[*row[:7], "tense"] for row in ROWS])
+    for modules in (None, ["A", "A+I"]):
+        with pytest.raises(ValueError, match=r"one category, .* give the modules A or A\+C"):
+            run(tmp_path, tmp_path / "out", modules=modules)
+    assert not (tmp_path / "out").exists()
 
 
 def test_clips_that_cannot_be_seen_or_used_are_told_and_the_others_go_on(
@@ -501,6 +572,7 @@ def test_clips_that_cannot_be_seen_or_used_are_told_and_the_others_go_on(
     assert "## 2 not seen" in report and "## 1 left out" in report and "no face" in report
     every = run(place, tmp_path / "inside", modules=["A"], start="inside")
     assert [found.cut.key for found in every.found] == ["clips/s01/c", "clips/s04/c"]
+    assert ", n 1 |" in (tmp_path / "inside" / "report.md").read_text()  # one apex is coded
 
 
 def test_a_frame_that_vanishes_and_a_damaged_view_cost_their_clip_alone(
