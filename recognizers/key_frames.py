@@ -24,8 +24,10 @@ until every frame has a label (Algorithm 1). What is printed as ``while -1 not i
 - where identification is not learned, homogeneous is what the annotation says alone.
 
 The apex is the paper's: the frame with the largest annotation. By then all frames found are learned
-as 1, and nearly all are scored so, however much moves in them: which score is the largest says
-little, and the apex is far off for that reason.
+as 1, and most are scored so, however much moves in them: which score is the largest says little,
+and the apex is far off for that reason. Of nine drawn clips of SAMM's stand-ins (48 px, 60 and 5
+epochs) 95 % of the frames found are scored .99 or more; the mean error of the apex is .37 of the
+expression's length, where the frame that was given itself is .11 off.
 
 Random choices depend on the seed, the round, the epoch and the batch, as in ``training``: where
 a computation was stopped and went on is nothing to its result.
