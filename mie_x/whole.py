@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ def safe(name: str) -> str:
     if made.replace("+", "/") == name and not made.startswith(".") and len(made) <= 80:
         return made
     return f"{made.lstrip('.')[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def hashed(told: Mapping[str, Any]) -> str:
+    """The name of a file by all that it depends on, which is JSON-able.
+
+    >>> hashed({"a": 1, "b": [2]}) == hashed({"b": [2], "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @contextmanager

@@ -46,7 +46,7 @@ from mie_x.faces.detection import TEMPLATE
 from mie_x.faces.pictures import UnusablePicture
 from mie_x.records import SIZE, Frames
 from mie_x.shards import Unusable
-from mie_x.whole import whole, write_json
+from mie_x.whole import hashed, whole, write_json
 from pipelines import views
 from pipelines.examples import files_of
 from pipelines.generate import without_interrupts
@@ -132,7 +132,7 @@ def course(
         )
         return Course(maps, strength, seen, parts[-1].odd)
     told = told_of(recording, look, step=step)
-    folder = store / hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+    folder = store / hashed(told)
     if not folder.exists():
         store.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(".partial", f"{folder.name}.", store))

@@ -46,7 +46,7 @@ from mie_x.markdown import plain
 from mie_x.records import LABELS, SOURCES, Origin
 from mie_x.report import Comparison, Prediction, Report
 from mie_x.threads import one_thread
-from mie_x.whole import write_bytes, write_json, write_text
+from mie_x.whole import hashed, write_bytes, write_json, write_text
 from pipelines import cams, examples
 from pipelines.examples import DatasetPool, Example, Found, LeftOut
 from pipelines.extract import named_collection
@@ -92,7 +92,7 @@ class Data:
             return self.part
         tables = [sorted(table.folder.name for table in each.values()) for each in self.seen.tables]
         rows = [[one.key, one.row, one.label, one.kind] for one in self.seen.examples]
-        return _hash({"tables": tables, "pools": self.seen.pools.tolist(), "rows": rows})
+        return hashed({"tables": tables, "pools": self.seen.pools.tolist(), "rows": rows})
 
     @cached_property
     def movers(self) -> tuple[list[tuple[Origin | None, str]], NDArray[np.int64]]:
@@ -105,7 +105,7 @@ class Data:
         """These of them, ascending; all of them are the data itself."""
         if len(rows) == len(self.seen):
             return self
-        part = _hash({"of": self.fingerprint, "rows": rows.tolist()})
+        part = hashed({"of": self.fingerprint, "rows": rows.tolist()})
         return Data(self.name, self.seen.select(rows), self.left_out, part)
 
 
@@ -334,10 +334,6 @@ def _check_tested(real: Data, classes: Sequence[str]) -> list[Person]:
     return people
 
 
-def _hash(told: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
-
-
 @dataclass(frozen=True)
 class Evaluated:
     """Reports of every arm, in order; oracles, where asked for; what the cells tell beside."""
@@ -479,7 +475,7 @@ class _Plan:
                 dropped=dropped,
                 start=None if begun is None else begun.path,
                 oracle=self.oracle,
-                path=self.kept / "cells" / f"{_hash(told)}.json",
+                path=self.kept / "cells" / f"{hashed(told)}.json",
             )
             yield cell, begun
 
@@ -542,7 +538,7 @@ class _Plan:
             "seed": _chance(arm, seed),
             "device": self.device,
         }
-        path = self.kept / "pretrained" / f"{_hash(told)}.safetensors"
+        path = self.kept / "pretrained" / f"{hashed(told)}.safetensors"
         return Pretraining(
             arm.recognizer, before.seen, seed, arm.before_epochs, arm.weights, before.name, path
         )

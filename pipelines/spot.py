@@ -39,6 +39,7 @@ from mie_x.intervals import KINDS
 from mie_x.records import Clip
 from mie_x.report import STAND_IN
 from mie_x.threads import one_thread
+from mie_x.whole import hashed
 from pipelines import courses, recordings, spotters
 from pipelines.courses import Look
 from pipelines.evaluate import loosely
@@ -58,7 +59,6 @@ from pipelines.spotters import (
     first_of,
     gather,
     half_at,
-    hashed,
     kept,
     named_only,
     said_of,

@@ -32,7 +32,7 @@ from mie_x.folds import Person
 from mie_x.intervals import Interval
 from mie_x.records import LABELS
 from mie_x.threads import one_thread
-from mie_x.whole import whole
+from mie_x.whole import hashed, whole
 from pipelines import courses, recordings
 from pipelines.courses import Look
 from pipelines.examples import LeftOut
@@ -426,11 +426,6 @@ def kept(path: Path, make: Callable[[], dict[str, Array]]) -> dict[str, Array]:
             return {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged: delete it, and run the same again") from error
-
-
-def hashed(told: Mapping[str, Any]) -> str:
-    """A file's name by all that it depends on."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def said_of(error: Exception) -> str:
