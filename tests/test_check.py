@@ -332,6 +332,11 @@ def test_findings_are_a_table(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_s_name_is_no_formula_in_the_table(tmp_path: Path) -> None:
+    write_findings(tmp_path / "f.csv", [Finding("odd", "=1+1/b", "strange")])
+    assert (tmp_path / "f.csv").read_text().splitlines()[1] == "odd,'=1+1/b,strange"
+
+
 def test_the_command_ends_with_1_on_a_fault_and_2_on_bad_input(root: Path) -> None:
     run = CliRunner().invoke
     mark(root, "CASME II", list(COLLECTIONS["casme2"].read(root)), seed=0)

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mie_x.cells import inert
 from mie_x.datasets import standin
 from mie_x.datasets.collection import MARK, Collection, Published, counts, place, standin_mark
 from mie_x.datasets.facs import action_units
@@ -379,4 +380,5 @@ def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     ):
         writer = csv.DictWriter(file, [field.name for field in fields(Finding)])
         writer.writeheader()
-        writer.writerows(asdict(finding) for finding in findings)
+        for finding in findings:
+            writer.writerow({name: inert(text) for name, text in asdict(finding).items()})
