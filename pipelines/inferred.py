@@ -508,8 +508,8 @@ def _rounds(told: Mapping[str, Any]) -> str:
     return table(rows) + (
         "\n\nAgreed is the share of learned frames that a round then scores as they are labelled; "
         "below 1 its epochs were too few. Saturated is the share of the frames found that are "
-        f"scored {SATURATED} or more. The apex is the frame with the largest score, as published: "
-        "where all frames found are learned as 1, and saturated, which of them that is says "
-        "little, and the apex is far off for that reason. Seconds are those of all rounds, "
-        "whichever call they were done in."
+        f"scored {SATURATED} or more. The apex is the frame with the largest score, as published; "
+        "but all frames found are learned as 1: the more of them are saturated, the less it says "
+        "which is the largest, and errors of the apex are large for that reason. Seconds are those "
+        "of all rounds, whichever call they were done in."
     )

@@ -435,7 +435,10 @@ def test_all_that_is_written_says_that_it_is_of_a_stand_in(done: Done) -> None:
     assert results["stand_in"] is True and done.stand_in
     assert results["clips"] == 3 and results["size"] == 32 and results["published_size"] == 224
     assert (results["network"], results["backbone"], results["cut_frames"]) == ("Tiny", None, None)
-    assert 0 <= results["saturated"]["A"] <= 1 and "far off for that reason" in report
+    assert (
+        0 <= results["saturated"]["A"] <= 1
+        and "errors of the apex are large for that reason" in report
+    )
     pictures = results["pictures"]
     assert len(pictures) == 6 and all(path in report for path in pictures)
     for path in pictures:
