@@ -42,7 +42,7 @@ from mie_x.faces.aligned import Alignment, aligned, find_alignment
 from mie_x.flow import FLOWS, Gray, gray, opencv
 from mie_x.intervals import Interval
 from mie_x.records import SIZE, Clip, Frames, Origin
-from mie_x.whole import whole
+from mie_x.whole import hashed, whole
 from pipelines import recordings, views
 from pipelines.examples import LeftOut, files_of
 from recognizers.key_frames import runs, view
@@ -260,10 +260,16 @@ class Look:
 
     def paths(self, cut: Cut, store: Path) -> tuple[Path, Path | None]:
         """Where the views of CUT are kept, and its flow; OSError where its frames are gone."""
-        libraries = {name: version(name) for name in (*views.LIBRARIES, "av")}
-        told = [files_of(cut.clip.footage, cut.numbers), cut.key, cut.numbers, self.margin]
-        made = json.dumps([*told, _code_sha256(), libraries])
-        name = hashlib.sha256(made.encode()).hexdigest()[:32]
+        name = hashed(
+            {
+                "clip": cut.key,
+                "files": files_of(cut.clip.footage, cut.numbers),
+                "numbers": cut.numbers,
+                "margin": self.margin,
+                "code_sha256": _code_sha256(),
+                "libraries": {name: version(name) for name in (*views.LIBRARIES, "av")},
+            }
+        )
         path = store / f"{name}-{self.size}.npz"
         if self.flow is None:
             return path, None
