@@ -1003,15 +1003,17 @@ def train_spotter(what: str, out: Path, **options: Any) -> None:
     """Train MEAN on all long videos of a collection: weights for spot.
 
     Nobody is left to test them on: spot without --weights does that, person by person. Stopped, the
-    same command goes on.
+    same command goes on; exit code 1 where a video could not be looked at.
     """
     from pipelines.spotters import train
 
     with stoppable("what was looked at and learned is kept"), bad_input():
         given = {name: value for name, value in _spotting(options).items() if value is not None}
-        weights, lost = train(what, out, **given)
-    say_lost((), lost)
+        weights, left_out, failed = train(what, out, **given)
+    say_lost(left_out, failed)
     click.echo(weights)
+    if failed:
+        raise SystemExit(1)
 
 
 @main.command()

@@ -457,11 +457,12 @@ def train(
     workers: int = 1,
     device: str = "cpu",
     epochs: tuple[int, int] | None = None,
-) -> tuple[Path, list[LeftOut]]:
+) -> tuple[Path, list[LeftOut], list[LeftOut]]:
     """Train a spotter on all people of the collection WHAT, NAME=ROOT, and write its weights OUT.
 
-    Options as in ``spot``; courses are kept in STORE, else beside OUT. Returned with the
-    path is what could not be learned from. A stopped run goes on. ValueError where OUT is there.
+    Options as in ``spot``; courses are kept in STORE, else beside OUT. Returned with the path is
+    what is no recording, and what could not be looked at. A stopped run goes on. ValueError where
+    OUT is there.
     """
     if out.exists():
         raise ValueError(f"{out} is there already; give another --out")
@@ -491,7 +492,7 @@ def train(
     )
     for path in checkpoints(out):
         path.unlink(missing_ok=True)
-    return out, [*found.left_out, *found.failed]
+    return out, found.left_out, found.failed
 
 
 def first_of(*reasons: Sequence[LeftOut]) -> str:
