@@ -1,6 +1,7 @@
 """Run everything that must pass before a commit: format, lint, types, tests.
 
-Arguments go to pytest: ``python -m tests -m "not slow"``.
+Arguments go to pytest: ``python -m tests -m "not slow"``. It runs in two processes, a file in one:
+fixtures of a module are costly; ``-n 0`` is one process.
 """
 
 import subprocess
@@ -12,7 +13,7 @@ CHECKS = (
     ("ruff", "format", "--check", "."),
     ("ruff", "check", "."),
     ("mypy",),
-    ("pytest", "--durations=10", *sys.argv[1:]),
+    ("pytest", "-n", "2", "--dist", "loadfile", "--durations=10", *sys.argv[1:]),
 )
 
 for check in CHECKS:
