@@ -30,12 +30,13 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.typing import NDArray
 
@@ -372,6 +373,13 @@ def _shown(frame: Frames, alignment: Alignment) -> Gray:
     return shown
 
 
+@lru_cache(maxsize=1)
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Processes for all courses of a run. Not joblib's reusable ones, which ``Parallel`` has, too,
+    and takes for its own."""
+    return ProcessPoolExecutor(max_workers=workers, timeout=IDLE)
+
+
 def _in_order(chunks: Iterable[list[Pair]], kind: str, workers: int) -> Iterator[Made]:
     """``_made`` of CHUNKS, by WORKERS processes that are never more than two chunks ahead each.
 
@@ -381,7 +389,7 @@ def _in_order(chunks: Iterable[list[Pair]], kind: str, workers: int) -> Iterator
     if workers == 1:
         yield from (_made(chunk, kind) for chunk in chunks)
         return
-    pool = get_reusable_executor(max_workers=workers, timeout=IDLE)
+    pool = _pool(workers)
     waiting: deque[Any] = deque()
     try:
         for chunk in chunks:
@@ -392,6 +400,7 @@ def _in_order(chunks: Iterable[list[Pair]], kind: str, workers: int) -> Iterator
         while waiting:
             yield waiting.popleft().result()
     except TerminatedWorkerError as error:
+        _pool.cache_clear()
         raise Unusable(
             "the system ended a worker (out of memory?); give fewer --workers"
         ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
 from PIL import Image
 
 from mie_x import flow
@@ -261,6 +262,8 @@ def test_processes_the_store_and_the_stream_give_the_same_bytes(
     kept = course(smile, look, step=STEP, store=tmp_path / "store", workers=2, progress=told)
     assert alike(alone, kept)
     assert told.calls[-1] == (12, 12)
+    # a training is joblib's in between, by processes of its own
+    assert Parallel(n_jobs=2)(delayed(abs)(n) for n in (-1, 1)) == [1, 1]
     (part,) = stream(smile, look, step=STEP, workers=2)
     assert alike(alone, Course(part.maps, part.strength, part.seen, part.odd))
 
