@@ -22,6 +22,7 @@ from mie_x import __version__
 
 PATH = click.Path(path_type=Path)  # whether it is there is said by the reader, with a remedy
 MOST_WORKERS = 256
+MOST_SAID = 10  # remarks on a terminal; the rest are in a report
 
 
 def cores() -> int:
@@ -74,6 +75,17 @@ def say_lost(left_out: Iterable[tuple[str, str]], failed: Iterable[tuple[str, st
     for level, some in (("excluded", left_out), ("fault", failed)):
         for line in in_few_lines([Finding(level, *which) for which in some]):
             say(" ".join(line.split()))
+
+
+def say_odd(odd: Iterable[tuple[str, str]]) -> None:
+    """Tell what is strange about which video, and was left as it is."""
+    from mie_x.datasets.check import Finding, in_few_lines
+
+    lines = list(in_few_lines([Finding("odd", *which) for which in odd]))
+    for line in lines[:MOST_SAID]:
+        say(" ".join(line.split()))
+    if len(lines) > MOST_SAID:
+        say(f"and {len(lines) - MOST_SAID} more, in the report")
 
 
 @contextlib.contextmanager
@@ -987,6 +999,7 @@ def spot(what: tuple[str, ...], out: Path, **options: Any) -> None:
     with stoppable("what was looked at and learned is kept"), bad_input():
         done = run(what, out, **_spotting(options))
     say_lost(done.left_out, done.failed)
+    say_odd(done.odd)
     if done.results["stand_in"]:
         say("STAND-IN: rendered people, and nothing about micro-expressions")
     click.echo(out / "report.md")

@@ -61,7 +61,6 @@ from pipelines.spotters import (
     half_at,
     kept,
     named_only,
-    said_of,
     teach,
     usual_half,
     where_seen,
@@ -272,7 +271,7 @@ def _given(
         try:
             one = recordings.of_path(Path(path), fps=fps)
         except UNUSABLE as error:
-            failed.append(LeftOut(path, said_of(error)))
+            failed.append(spotters.lost(path, error))
             continue
         if one.name in found:
             raise ValueError(f"{path}: another is called {one.name!r}; rename one")
@@ -554,7 +553,7 @@ def by_weights(
         try:
             arrays = kept(out / "cells" / f"{hashed(told)}.npz", make)
         except UNUSABLE as error:
-            failed.append(LeftOut(one.name, said_of(error)))
+            failed.append(spotters.lost(one.name, error))
         else:
             half = half_at(spotter.half, spotter.fps, one.fps)
             said = Said(arrays["scores"], arrays["classes"])

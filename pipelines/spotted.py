@@ -40,7 +40,7 @@ from pipelines import timeline
 from pipelines.examples import LeftOut
 from pipelines.progress import counted
 from pipelines.recordings import Recording
-from pipelines.spotters import LIBRARIES, Said, classes_of, said_of
+from pipelines.spotters import LIBRARIES, Said, classes_of, lost
 from pipelines.timeline import Mark
 from recognizers import spotting
 from recognizers.spotting import SMOOTHINGS, P, flow_step
@@ -290,6 +290,17 @@ class Done:
     left_out: tuple[LeftOut, ...]
     failed: tuple[LeftOut, ...]
 
+    @property
+    def odd(self) -> list[tuple[str, str]]:
+        """Videos that were looked at, with what is strange about them."""
+        first = self.spotted[0].scored.seed
+        looked_at = [one.scored for one in self.spotted if one.scored.seed == first]
+        return [
+            (one.recording.name, remark)
+            for one in looked_at
+            for remark in (*one.recording.odd, *one.odd)
+        ]
+
     def clips(self, seed: int) -> list[Clip]:
         """What was found with SEED as clips; their emotion is the class, "" where there is none."""
         made = []
@@ -348,7 +359,7 @@ def assess(
                 one.said.scores, one, how, kind=kind, classes=one.said.classes if classes else None
             )
         except ValueError as error:
-            short[one.recording.name] = LeftOut(one.recording.name, said_of(error))
+            short[one.recording.name] = lost(one.recording.name, error)
         made.append(Spotted(one, found, _right(one, found, kind)))
     failed = (*failed, *short.values())
     coded = [one for one in made if one.scored.recording.told]
@@ -628,14 +639,9 @@ def _report(done: Done, drawn: Mapping[str, Spotted]) -> Iterator[str]:
             ]
         )
     yield f"{table(lines)}\n"
-    odd = [
-        (one.scored.recording.name, remark)
-        for one in drawn.values()
-        for remark in (*one.scored.recording.odd, *one.scored.odd)
-    ]
-    if odd:
+    if done.odd:
         yield "## What is odd\n"
-        yield from (f"- {plain(name)}: {plain(remark)}" for name, remark in odd)
+        yield from (f"- {plain(name)}: {plain(remark)}" for name, remark in done.odd)
         yield ""
     yield "## What was left out, and what failed\n"
     for what, some in (("left out", done.left_out), ("failed", done.failed)):

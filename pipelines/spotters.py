@@ -342,7 +342,7 @@ def gather(
             told = courses.told_of(one, look, step=step)
             lesson, unseen = _lesson(one, seen, kind, look, classes, store, told)
         except UNUSABLE as error:
-            failed.append(LeftOut(one.name, said_of(error)))
+            failed.append(lost(one.name, error))
         else:
             strength = where_seen(seen.strength, seen.seen)
             odd = (*seen.odd, *unseen)
@@ -428,10 +428,13 @@ def kept(path: Path, make: Callable[[], dict[str, Array]]) -> dict[str, Array]:
         raise ValueError(f"{path} is damaged: delete it, and run the same again") from error
 
 
-def said_of(error: Exception) -> str:
-    """ERROR on one line; a KeyError's own words stand in quotation marks otherwise."""
+def lost(name: str, error: Exception) -> LeftOut:
+    """What is NAME, and ERROR on one line, which may begin with the name and need not.
+
+    A KeyError's own words stand in quotation marks otherwise.
+    """
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return " ".join(str(text).split())
+    return LeftOut(name, " ".join(str(text).split()).removeprefix(f"{name}: "))
 
 
 def named_only(what: Sequence[str]) -> tuple[str, Path] | None:

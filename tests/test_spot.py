@@ -530,10 +530,11 @@ def test_pictures_of_an_earlier_call_go_and_of_others_stay(tmp_path: Path) -> No
 
 def test_what_is_odd_about_a_video_is_in_the_report(tmp_path: Path) -> None:
     one = replace(bumps("s1", [60], odd=("2 frames are missing",)), odd=("two faces",))
-    assessed(tmp_path, [one])
+    done = assessed(tmp_path, [one])
     report = (tmp_path / "report.md").read_text()
     assert "planted/s1_1: 2 frames are missing\n" in report
     assert "planted/s1_1: two faces\n" in report
+    assert done.odd == [("planted/s1_1", "2 frames are missing"), ("planted/s1_1", "two faces")]
 
 
 def test_names_from_outside_do_nothing(tmp_path: Path) -> None:
