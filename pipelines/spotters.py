@@ -422,7 +422,7 @@ def kept(path: Path, make: Callable[[], dict[str, Array]]) -> dict[str, Array]:
             np.savez(file, allow_pickle=False, **arrays)
         return dict(arrays)
     try:
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged: delete it, and run the same again") from error
