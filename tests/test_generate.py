@@ -486,7 +486,8 @@ def test_a_run_that_is_told_to_stop_ends_at_once_and_says_how_to_go_on(
     _, said = process.communicate(timeout=30)
     assert process.returncode == code
     assert time.monotonic() - start < 15  # alone on the machine it takes one or two
-    lines = said.strip().splitlines()
+    # Python's tracker of semaphores, a process of its own, may complain after ours has ended
+    lines = [line for line in said.strip().splitlines() if "resource_tracker" not in line]
     assert lines[-1].startswith("  mie-x generate --ids 400") and "Traceback" not in said
     assert not list(out.rglob("*.partial")) and not (out / manifest.LOCK).exists()
 
