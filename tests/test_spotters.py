@@ -158,9 +158,7 @@ def test_people_who_cannot_be_left_out_in_turn_are_told_before_anything_is_looke
 
 def test_where_too_little_could_be_looked_at_the_reason_is_told(tmp_path: Path) -> None:
     blank, people = [BLANK] * 9, {"a": "s1", "b": "s2"}
-    with pytest.raises(
-        ValueError, match=r"nothing could be looked at; the first: clips/a: no f"
-    ):
+    with pytest.raises(ValueError, match=r"nothing could be looked at; the first: clips/a: no f"):
         spotted(tmp_path, {"a": blank, "b": blank}, people)
     with pytest.raises(
         ValueError,
