@@ -8,7 +8,6 @@ written says where the truth was used, and what is a stand-in.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,7 +25,6 @@ from mie_x.datasets.collection import place
 from mie_x.datasets.sheets import write_sheet
 from mie_x.folds import Person, person
 from mie_x.intervals import (
-    KINDS,
     Interval,
     KeyFrameErrors,
     Spread,
@@ -383,12 +381,7 @@ def happening(cut: Cut) -> list[timeline.Mark]:
             (name for name in events if any(end.endswith(f"/{name}") for end in ends)), key=len
         )
     return [
-        (event.what, first, last)
-        for name in names[-1:]
-        for event in events.get(name, ())
-        for first in [bisect_left(cut.numbers, event.first)]
-        for last in [bisect_right(cut.numbers, event.last) - 1]
-        if event.what not in KINDS and first <= last
+        mark for name in names[-1:] for mark in timeline.marks_of(events.get(name, ()), cut.numbers)
     ]
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -40,7 +39,7 @@ from mie_x.records import Clip
 from mie_x.report import STAND_IN
 from mie_x.threads import one_thread
 from mie_x.whole import hashed
-from pipelines import courses, recordings, spotters
+from pipelines import courses, recordings, spotters, timeline
 from pipelines.courses import Look
 from pipelines.evaluate import loosely
 from pipelines.examples import LeftOut
@@ -72,7 +71,6 @@ from recognizers.weights import Loaded
 
 SEEDS = 3
 SHORT = ("casme2", "samm")  # collections whose videos are cut to one expression each
-OTHERS = ("blink", "head", "mouth")  # events of a stand-in that are no expressions
 
 
 @functools.cache
@@ -290,17 +288,7 @@ def known_events(
     except FileNotFoundError:  # of people who do nothing else
         return {}
     return {
-        one.name: tuple(
-            (
-                event.what,
-                bisect_left(one.numbers, event.first),
-                max(
-                    bisect_left(one.numbers, event.first), bisect_right(one.numbers, event.last) - 1
-                ),
-            )
-            for event in events.get(one.footage.name, ())
-            if event.what in OTHERS
-        )
+        one.name: tuple(timeline.marks_of(events.get(one.footage.name, ()), one.numbers))
         for one in given
     }
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mie_x.intervals import Interval
+from mie_x.datasets.standin import Event
+from mie_x.intervals import KINDS, Interval
 from mie_x.report import STAND_IN
 from mie_x.whole import whole
 from recognizers.key_frames import runs
@@ -102,6 +104,17 @@ def draw(
     grid[-1].set_xlabel("seconds", fontsize=9)
     _legend(figure, grid.tolist())
     return figure
+
+
+def marks_of(events: Iterable[Event], numbers: Sequence[int]) -> list[Mark]:
+    """EVENTS of a stand-in that are no expressions, by position in NUMBERS, where they show."""
+    return [
+        (event.what, first, last)
+        for event in events
+        for first in [bisect_left(numbers, event.first)]
+        for last in [bisect_right(numbers, event.last) - 1]
+        if event.what not in KINDS and first <= last
+    ]
 
 
 def write(figure: Figure, path: Path) -> None:
