@@ -645,16 +645,17 @@ def extract(
         raise SystemExit(1)
 
 
+FLOWS = ("tvl1", "tvl1-opencv", "farneback")  # as in mie_x.flow, which takes numpy to load
 FLOW = click.option(
     "--flow",
-    type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
+    type=click.Choice(FLOWS),
     default="tvl1",
     show_default=True,
     help="Kind of optical flow, for recognizers that see it.",
 )
 FLOW_OF_WEIGHTS = click.option(
     "--flow",
-    type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
+    type=click.Choice(FLOWS),
     help="Kind of optical flow. Default: that of the weights.",
 )
 
@@ -920,7 +921,7 @@ def spotting_options(command: Any) -> Any:
             ),
             click.option(
                 "--flow",
-                type=click.Choice(["tvl1", "tvl1-opencv", "farneback"]),
+                type=click.Choice(FLOWS),
                 help="Kind of optical flow. Default: tvl1, or that of the weights.",
             ),
             click.option(
@@ -1089,7 +1090,7 @@ def train_spotter(what: str, out: Path, **options: Any) -> None:
 )
 @click.option(
     "--flow",
-    type=click.Choice(["tvl1", "tvl1-opencv", "farneback", "none"]),
+    type=click.Choice([*FLOWS, "none"]),
     default="tvl1",
     show_default=True,
     help="Of the baseline; none leaves it out.",
