@@ -15,8 +15,6 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mie_x.datasets.collection import MARK
 from mie_x.datasets.footage import Pictures, Video
@@ -41,8 +39,8 @@ from pipelines.labelled import (
     usual_cut,
 )
 from recognizers.key_frames import Epochs, Inferred
-from recognizers.mecia import Heads
 from tests.test_footage import UNEVEN, record, steps
+from tests.test_key_frame_inference import Tiny
 
 
 def footage(numbers: Sequence[int], name: str = "film") -> Pictures:
@@ -301,20 +299,6 @@ def test_medians_and_their_intervals_are_over_people() -> None:
 
 
 # The whole way, from files to files
-
-
-class Tiny(nn.Module):
-    """One layer on 8 x 8 blocks, and MECIA-Net's heads."""
-
-    def __init__(self, *, classes: int) -> None:
-        super().__init__()
-        self.features = nn.Linear(3 * 8 * 8, 32)
-        self.annotation = nn.Linear(32, 1)
-        self.head = nn.Linear(32, classes)
-
-    def heads(self, frames: Tensor) -> Heads:
-        seen = F.relu(self.features(F.avg_pool2d(frames, frames.shape[-1] // 8).flatten(1)))
-        return Heads(self.annotation(seen).squeeze(1), self.head(seen), F.normalize(seen))
 
 
 ONSET, APEX, OFFSET, COUNT = 6, 9, 12, 18
